@@ -1,0 +1,108 @@
+"""The contract of every store, and what a listing tells without opening a profile."""
+
+from __future__ import annotations
+
+import abc
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from profkit_storage.profile import Profile, Status, Trigger
+
+logger = logging.getLogger("profkit")
+
+ProblemHandler = Callable[[str, str], None]
+"""Called with (key, reason) for what lies in a store and is no readable profile."""
+
+
+def log_problem(key: str, reason: str) -> None:
+    """Report a problem on the `profkit` logger; what a scan does unless it is given another handler."""
+    logger.warning("not a profile: %s: %s", key, reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileEntry:
+    """What a profile's key alone says. `operation` and `service` are cut where their name is over 80 bytes long.
+
+    `start_ns` is UTC nanoseconds since the epoch, exact to the millisecond; `wall` is seconds, exact to the
+    millisecond; `size` is bytes as stored.
+    """
+
+    id: str
+    operation: str
+    category: str
+    service: str
+    start_ns: int
+    wall: float
+    status: Status
+    trigger: Trigger
+    key: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileQuery:
+    """Which profiles: None means any. `since` is inclusive, `until` exclusive, both by the operation's start.
+
+    A datetime without a zone is taken as UTC. `min_duration` is seconds.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    service: str | None = None
+    operation: str | None = None
+    category: str | None = None
+    min_duration: float | None = None
+
+
+class ProfileStorage(abc.ABC):
+    """A place where profiles are kept. Every method may be called from any thread."""
+
+    @property
+    @abc.abstractmethod
+    def url(self) -> str:
+        """The address `open_storage` takes to open the same store; never with a secret in it."""
+
+    @abc.abstractmethod
+    def put(self, profile: Profile) -> ProfileEntry:
+        """Store `profile`; it is found by `scan` and `load` once this returns. Putting an id again replaces it.
+
+        Raises:
+            StorageError: it could not be stored, and nothing of it was left behind.
+        """
+
+    @abc.abstractmethod
+    def load(self, id: str) -> Profile:
+        """Return the profile with this id.
+
+        Raises:
+            ProfileNotFound: there is none.
+            CorruptProfile: what is stored is damaged.
+        """
+
+    @abc.abstractmethod
+    def scan(
+        self, query: ProfileQuery | None = None, *, on_problem: ProblemHandler = log_problem
+    ) -> Iterator[ProfileEntry]:
+        """Yield what matches in order of start (then id), from keys alone, without opening a profile.
+
+        What is no profile is passed to `on_problem` by name and left where it is.
+        """
+
+    @abc.abstractmethod
+    def delete(self, id: str) -> bool:
+        """Remove the profile with this id; False if there was none."""
+
+    def close(self) -> None:
+        """Let go of what the store holds open. Using it afterwards is allowed to fail."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
