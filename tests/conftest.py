@@ -1,0 +1,127 @@
+"""Fixtures for every room: `make_profile` builds realistic profiles without a capture engine."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from profkit_storage import Branch, ChildOperation, Frame, Node, Origin, Profile, Sample, Sampling, State
+from profkit_storage.ulid import new_ulid
+
+START = datetime(2026, 3, 14, 15, 9, 26, 535_000, tzinfo=UTC)
+Stack = tuple[Sequence["Frame | str"], float]
+
+HANDLER = Frame("handle_message", "/srv/app/agent.py", 40, "app.agent", "", Origin.APPLICATION)
+LOOKUP = Frame("Orders.lookup", "/srv/app/orders.py", 12, "app.orders", "", Origin.APPLICATION)
+EXECUTE = Frame(
+    "Session.execute",
+    "/srv/venv/lib/python3.11/site-packages/sqlalchemy/orm/session.py",
+    2300,
+    "sqlalchemy.orm.session",
+    "SQLAlchemy",
+    Origin.SITE_PACKAGES,
+)
+CURSOR = Frame("cursor.execute", "", 0, "sqlite3", "", Origin.NATIVE)
+COMPLETE = Frame("complete", "/srv/app/llm.py", 77, "app.llm", "", Origin.APPLICATION)
+CREATE = Frame(
+    "AsyncCompletions.create",
+    "/srv/venv/lib/python3.11/site-packages/openai/resources/chat/completions/completions.py",
+    2600,
+    "openai.resources.chat.completions.completions",
+    "openai",
+    Origin.SITE_PACKAGES,
+)
+AWAIT = Frame("[await]", "", 0, "", "", Origin.SYNTHETIC)
+DUMPS = Frame("dumps", "/usr/lib/python3.11/json/__init__.py", 183, "json", "", Origin.STDLIB)
+
+
+def frame(name: str) -> Frame:
+    """Return an application frame for "module:qualname" (or only "qualname")."""
+    module, _, qualname = name.rpartition(":")
+    module = module or "app.main"
+    return Frame(qualname, f"/srv/{module.replace('.', '/')}.py", 10, module, "", Origin.APPLICATION)
+
+
+def tree(
+    stacks: Sequence[Stack], states: Sequence[State]
+) -> tuple[tuple[Frame, ...], tuple[Node, ...], tuple[Sample, ...]]:
+    """Return frames, nodes and samples for (frames from root to leaf, seconds), in time order."""
+    frames: dict[Frame, int] = {}
+    nodes: dict[Node, int] = {}
+    samples: list[Sample] = []
+    for index, (stack, seconds) in enumerate(stacks):
+        node = -1
+        for entry in stack:
+            item = frame(entry) if isinstance(entry, str) else entry
+            number = frames.setdefault(item, len(frames))
+            line = item.first_line + 3 if item.first_line else 0
+            node = nodes.setdefault(Node(node, number, line), len(nodes))
+        state = states[index] if index < len(states) else State.RUNNING
+        samples.append(Sample(node, seconds, seconds if state is State.RUNNING else 0.0, state=state))
+    return tuple(frames), tuple(nodes), tuple(samples)
+
+
+def build_profile(
+    *, stacks: Sequence[Stack] | None = None, states: Sequence[State] = (), **fields: Any
+) -> Profile:
+    """Return a Profile of an agent's request (2.4 s: database, LLM, JSON); every field can be given.
+
+    `stacks`: pairs of (frames from root to leaf, seconds) in time order; a frame is a `Frame` or "module:qualname".
+    They set `frames`, `nodes`, `samples` and, unless given, `wall`. `states`: the states of those samples.
+    """
+    plain = stacks is None
+    if stacks is None:
+        wall = fields.get("wall", 2.4)
+        stacks = [
+            ([HANDLER], wall * 0.05),
+            ([HANDLER, LOOKUP, EXECUTE, CURSOR], wall * 0.25),
+            ([HANDLER, COMPLETE, CREATE, AWAIT], wall * 0.5),
+            ([HANDLER, DUMPS], wall * 0.15),
+        ]
+        states = states or (State.RUNNING, State.RUNNING, State.WAITING, State.RUNNING)
+    frames, nodes, samples = tree(stacks, states)
+    seconds = sum(sample.wall for sample in samples)
+    wall = fields.setdefault("wall", seconds)
+    start_ns = fields.setdefault("start_ns", int(START.timestamp()) * 1_000_000_000 + 535_123_456)
+    profile = Profile(
+        id=fields.pop("id", None) or new_ulid(start_ns),
+        operation=fields.pop("operation", "agent.route"),
+        category=fields.pop("category", "agent"),
+        start_ns=fields.pop("start_ns"),
+        wall=fields.pop("wall"),
+        service=fields.pop("service", "orders"),
+        cpu=sum(sample.cpu for sample in samples),
+        version="2026.3.1",
+        host="web-1",
+        pid=4242,
+        python="3.11.9",
+        request_id="7f3c2a",
+        trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
+        span_id="00f067aa0ba902b7",
+        tags={"tenant": "acme", "retries": 2, "cached": False} if plain else {},
+        frames=frames,
+        nodes=nodes,
+        samples=samples,
+        children=(ChildOperation("llm.chat", "llm", wall * 0.3, wall * 0.8, {"model": "m-large"}),)
+        if plain
+        else (),
+        branches=(Branch("fetch_context", -1, wall * 0.05, wall * 0.3),) if plain else (),
+        sampling=Sampling(ticks=int(seconds / 0.01), sampler_cpu=0.004, unobserved=max(0.0, wall - seconds)),
+    )
+    return dataclasses.replace(profile, **fields)
+
+
+@pytest.fixture(scope="session")
+def make_profile() -> Callable[..., Profile]:
+    """`make_profile(**fields) -> Profile`, see `build_profile`."""
+    return build_profile
+
+
+@pytest.fixture(scope="session")
+def make_frame() -> Callable[[str], Frame]:
+    """`make_frame("module:qualname") -> Frame` of the application, see `frame`."""
+    return frame
