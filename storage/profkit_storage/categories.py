@@ -1,0 +1,146 @@
+"""The shared vocabulary: which module, function or call belongs to which category. The words are in categories.toml."""
+
+from __future__ import annotations
+
+import importlib.resources
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from profkit_storage.category_rules import Category, Kind, Rules, normalised, parse_rules
+from profkit_storage.errors import ConfigurationError
+from profkit_storage.profile import Frame, Origin
+
+__all__ = ["Category", "CategoryTable", "Kind", "Match", "default_categories", "load_categories"]
+
+_MAX_CACHED_FRAMES = 100_000
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_ARGUMENTS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What a frame belongs to; a `generic` owner gives way to a library of the same category that called it."""
+
+    category: Category
+    owner: str
+    generic: bool = False
+
+
+class CategoryTable:
+    """Answers which category a frame belongs to. Safe to use from several threads."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._known: dict[Frame, Match | None] = {}
+
+    @property
+    def categories(self) -> dict[str, Category]:
+        """Every category that is defined, by name."""
+        return dict(self._rules.categories)
+
+    def category(self, name: str) -> Category:
+        """Return the category an operation names; any word is one, "" is `application`."""
+        found = self._rules.categories.get(name or "application")
+        return found if found is not None and found.kind is Kind.OWNER else Category(name, name)
+
+    def match(self, frame: Frame) -> Match | None:
+        """Return what `frame` belongs to; None for application code and for what no rule names."""
+        if frame.origin is Origin.APPLICATION or frame.origin is Origin.SYNTHETIC:
+            return None
+        try:
+            return self._known[frame]
+        except KeyError:
+            if len(self._known) >= _MAX_CACHED_FRAMES:
+                self._known.clear()
+            found = self._known[frame] = self._find(frame)
+            return found
+
+    def _find(self, frame: Frame) -> Match | None:
+        found = self._by_function(frame) or self._by_module(frame)
+        if found is None and frame.origin is Origin.NATIVE:
+            found = self._by_call(frame)
+        return found
+
+    def _by_function(self, frame: Frame) -> Match | None:
+        for pattern, category in self._rules.functions.get(frame.module, {}).items():
+            native = frame.origin is Origin.NATIVE
+            wanted = pattern.rpartition(".")[2] if native else pattern
+            name = frame.qualname.rpartition(".")[2] if native else frame.qualname
+            if _fits(name, wanted):
+                key = f"{frame.module}:{pattern}"
+                default = f"{frame.module}.{pattern.rstrip('*')}"
+                return self._match(category, self._rules.owners.get(key, default))
+        return None
+
+    def _by_module(self, frame: Frame) -> Match | None:
+        rules = self._rules
+        for prefix in _prefixes(frame.module):
+            category = None
+            if frame.origin is not Origin.STDLIB and _confirmed(rules.distributions.get(prefix), frame):
+                category = rules.packages.get(prefix)
+            if category is None and frame.origin is not Origin.SITE_PACKAGES:
+                category = rules.stdlib.get(prefix)
+            if category is not None:
+                return self._match(category, rules.owners.get(prefix, prefix))
+        return None
+
+    def _by_call(self, frame: Frame) -> Match | None:
+        *receivers, method = _ARGUMENTS.sub("", frame.qualname).split(".")
+        words = {word.lower() for part in receivers for word in (part.strip("_"), *_WORDS.findall(part))}
+        for rule in self._rules.calls:
+            if not any(_fits(method, pattern) for pattern in rule.methods):
+                continue
+            meant = rule.receivers & words
+            if rule.receivers and not meant:
+                continue
+            owner = min(meant) if rule.owner == "*" else rule.owner
+            if rule.generic and frame.module not in ("", "builtins"):
+                owner = frame.module
+            return self._match(rule.category, owner, generic=rule.generic)
+        return None
+
+    def _match(self, category: str, owner: str, *, generic: bool = False) -> Match:
+        return Match(self._rules.categories[category], owner, generic)
+
+
+@lru_cache(maxsize=1)
+def default_categories() -> CategoryTable:
+    """Return the table that comes with profkit."""
+    return CategoryTable(_built_in())
+
+
+def load_categories(path: str | Path) -> CategoryTable:
+    """Return profkit's table with the file at `path`, in the form of categories.toml, laid over it.
+
+    Raises:
+        ConfigurationError: the file cannot be read or is not in that form; names the place and the value.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"categories file {str(path)!r} cannot be read: {error}") from error
+    return CategoryTable(parse_rules(text, str(path), _built_in()))
+
+
+@lru_cache(maxsize=1)
+def _built_in() -> Rules:
+    source = importlib.resources.files("profkit_storage").joinpath("categories.toml")
+    return parse_rules(source.read_text(encoding="utf-8"), "categories.toml")
+
+
+def _fits(name: str, pattern: str) -> bool:
+    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+
+
+def _prefixes(module: str) -> Iterator[str]:
+    """Yield the module's name and those of the packages it is in, longest first."""
+    while module:
+        yield module
+        module = module.rpartition(".")[0]
+
+
+def _confirmed(distributions: frozenset[str] | None, frame: Frame) -> bool:
+    return distributions is None or normalised(frame.distribution) in distributions
