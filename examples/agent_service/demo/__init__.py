@@ -1,0 +1,1 @@
+"""What runs around the service: its processes, its load, a tour of the debug routes, and the report."""

@@ -1,0 +1,48 @@
+"""What the service holds open while it lives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import httpx
+from openai import AsyncOpenAI
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from shop.settings import Plant, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """The pools, and the plants that are in."""
+
+    engine: AsyncEngine
+    sessions: async_sessionmaker[AsyncSession]
+    llm: AsyncOpenAI
+    llm_http: httpx.AsyncClient
+    carrier: httpx.AsyncClient
+    plants: frozenset[Plant]
+
+    async def close(self) -> None:
+        """Close every pool."""
+        await self.llm_http.aclose()
+        await self.carrier.aclose()
+        await self.engine.dispose()
+
+
+def open_resources(settings: Settings) -> Resources:
+    """Build the pools; nothing connects before the first request."""
+    engine = create_async_engine(f"sqlite+aiosqlite:///{settings.database}")
+    llm_http = httpx.AsyncClient(timeout=30)
+    return Resources(
+        engine=engine,
+        sessions=async_sessionmaker(engine),
+        llm=AsyncOpenAI(
+            api_key=settings.llm_api_key.get_secret_value(),
+            base_url=f"{settings.outside}/v1",
+            http_client=llm_http,
+            max_retries=4,
+        ),
+        llm_http=llm_http,
+        carrier=httpx.AsyncClient(base_url=f"{settings.outside}/carrier", timeout=30),
+        plants=frozenset(Plant) - settings.without,
+    )

@@ -1,0 +1,41 @@
+"""Tool: the catalogue with its embeddings. Planted: a large answer encoded by the standard json module on the loop."""
+
+from __future__ import annotations
+
+import json
+from array import array
+
+import orjson
+from sqlalchemy import select
+
+import profkit
+from shop.database import Product
+from shop.messages import Message
+from shop.resources import Resources
+from shop.settings import Plant
+
+Export = list[dict[str, object]]
+
+
+@profkit.profile("tool.catalogue", category="serialization")
+async def export_catalogue(message: Message, resources: Resources) -> bytes:
+    """The first `message.limit` products, each with the floats of its embedding."""
+    columns = select(Product.id, Product.title, Product.embedding).order_by(Product.id)
+    async with resources.sessions() as session:
+        rows = (await session.execute(columns.limit(message.limit))).all()
+    export: Export = [
+        {"id": id, "title": title, "embedding": array("f", embedding).tolist()}
+        for id, title, embedding in rows
+    ]
+    encode = encode_with_stdlib_json if Plant.JSON_ENCODE in resources.plants else encode_with_orjson
+    return encode(export)
+
+
+def encode_with_stdlib_json(export: Export) -> bytes:
+    """PLANTED (json_encode): `indent` takes json's C encoder away, and every other request waits for this one call."""
+    return json.dumps(export, indent=2).encode()
+
+
+def encode_with_orjson(export: Export) -> bytes:
+    """Mended: the same text, some thirty times faster."""
+    return orjson.dumps(export, option=orjson.OPT_INDENT_2)
