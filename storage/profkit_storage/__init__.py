@@ -1,6 +1,7 @@
 """What a stored profile is, and where it is kept."""
 
 from profkit_storage.base import ProfileEntry, ProfileQuery, ProfileStorage
+from profkit_storage.codec import decode, encode
 from profkit_storage.errors import (
     ConfigurationError,
     CorruptProfile,
@@ -8,6 +9,9 @@ from profkit_storage.errors import (
     ProfkitError,
     StorageError,
 )
+from profkit_storage.local import LocalStorage
+from profkit_storage.memory import MemoryStorage
+from profkit_storage.opening import open_storage
 from profkit_storage.profile import (
     SCHEMA_VERSION,
     Branch,
@@ -30,6 +34,8 @@ __all__ = [
     "ConfigurationError",
     "CorruptProfile",
     "Frame",
+    "LocalStorage",
+    "MemoryStorage",
     "Node",
     "Origin",
     "Profile",
@@ -44,4 +50,7 @@ __all__ = [
     "StorageError",
     "Status",
     "Trigger",
+    "decode",
+    "encode",
+    "open_storage",
 ]

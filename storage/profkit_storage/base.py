@@ -96,6 +96,13 @@ class ProfileStorage(abc.ABC):
     def delete(self, id: str) -> bool:
         """Remove the profile with this id; False if there was none."""
 
+    def check_writable(self) -> None:
+        """Find out early whether `put` can work; a store that always can does nothing.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+
     def close(self) -> None:
         """Let go of what the store holds open. Using it afterwards is allowed to fail."""
 

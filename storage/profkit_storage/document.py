@@ -1,0 +1,167 @@
+"""Profile <-> the JSON document inside a stored profile: its own fields, and a column for each field of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from profkit_storage.checks import Malformed
+from profkit_storage.fields import Columns, Fields
+from profkit_storage.keys import MAX_MS
+from profkit_storage.profile import (
+    Branch,
+    ChildOperation,
+    Frame,
+    Node,
+    Origin,
+    Profile,
+    Sample,
+    Sampling,
+    State,
+    Status,
+    Trigger,
+)
+from profkit_storage.ulid import is_ulid, ulid_milliseconds
+
+_TEXTS = "operation", "category", "service", "version", "host", "python", "request_id", "trace_id", "span_id"
+_SCALARS = "id", *_TEXTS, "start_ns", "wall", "status", "trigger", "cpu", "threshold", "weight", "pid"
+_SAMPLING = "engine", "interval", "ticks", "sampler_cpu", "unobserved", "dropped_children"
+_MAX_WEIGHT = 1e15
+_MAX_COUNT = 2**53
+
+
+def to_document(profile: Profile) -> dict[str, object]:
+    """Return the document of a profile, unchecked: `from_document` tells whether it can be read again."""
+    return {
+        **{name: getattr(profile, name) for name in _SCALARS},
+        "tags": dict(profile.tags),
+        "sampling": {name: getattr(profile.sampling, name) for name in _SAMPLING},
+        "frames": _columns(Frame._fields, profile.frames),
+        "nodes": _columns(Node._fields, profile.nodes),
+        "samples": _columns(Sample._fields, profile.samples),
+        "branches": _columns(Branch._fields, profile.branches),
+        "children": _columns(ChildOperation._fields, profile.children),
+    }
+
+
+def from_document(document: object) -> Profile:
+    """Return the profile that a document holds. Fields it knows nothing of are passed over.
+
+    Raises:
+        Malformed: something is missing, of the wrong kind, out of range or points nowhere; the message names it.
+    """
+    fields = Fields("", document)
+    frames = _frames(fields)
+    nodes = _nodes(fields, len(frames))
+    branches = _branches(fields)
+    start_ns = fields.integer("start_ns", 0, MAX_MS * 1_000_000 - 1)
+    cpu = None if fields.get("cpu") is None else fields.number("cpu")
+    return Profile(
+        id=_id(fields, start_ns),
+        operation=fields.text("operation"),
+        category=fields.text("category"),
+        start_ns=start_ns,
+        wall=fields.number("wall"),
+        service=fields.text("service"),
+        status=fields.choice("status", Status),
+        trigger=fields.choice("trigger", Trigger),
+        cpu=cpu,
+        threshold=fields.number("threshold"),
+        weight=fields.number("weight", _MAX_WEIGHT),
+        version=fields.text("version"),
+        host=fields.text("host"),
+        pid=fields.integer("pid"),
+        python=fields.text("python"),
+        request_id=fields.text("request_id"),
+        trace_id=fields.text("trace_id"),
+        span_id=fields.text("span_id"),
+        tags=fields.tags("tags"),
+        frames=frames,
+        nodes=nodes,
+        samples=_samples(fields, len(nodes), len(branches), len(frames)),
+        children=_children(fields),
+        branches=branches,
+        sampling=_sampling(fields),
+    )
+
+
+def _columns(names: Sequence[str], rows: Sequence[tuple[object, ...]]) -> dict[str, Sequence[object]]:
+    if not rows:
+        return dict.fromkeys(names, ())
+    return dict(zip(names, zip(*rows, strict=True), strict=True))
+
+
+def _id(fields: Fields, start_ns: int) -> str:
+    id = fields.text("id")
+    if not is_ulid(id):
+        raise Malformed(f"id is {id!r}: must be a ULID")
+    if ulid_milliseconds(id) != start_ns // 1_000_000:
+        raise Malformed(f"id {id} has another time than start_ns {start_ns}: must be made from it")
+    return id
+
+
+def _frames(fields: Fields) -> tuple[Frame, ...]:
+    table = Columns("frames", fields.get("frames"), Frame._fields)
+    columns = (
+        table.texts("qualname"),
+        table.texts("filename"),
+        table.integers("first_line"),
+        table.texts("module"),
+        table.texts("distribution"),
+        table.choices("origin", Origin),
+    )
+    return tuple(map(Frame._make, zip(*columns, strict=True)))
+
+
+def _nodes(fields: Fields, frames: int) -> tuple[Node, ...]:
+    table = Columns("nodes", fields.get("nodes"), Node._fields)
+    parent = table.integers("parent", -1, max(table.length - 2, -1))
+    for index, caller in enumerate(parent):
+        if caller >= index:
+            raise Malformed(f"nodes.parent of {index} is {caller}: must be smaller than the node's own index")
+    columns = parent, table.integers("frame", 0, frames - 1), table.integers("line")
+    return tuple(map(Node._make, zip(*columns, strict=True)))
+
+
+def _samples(fields: Fields, nodes: int, branches: int, frames: int) -> tuple[Sample, ...]:
+    table = Columns("samples", fields.get("samples"), Sample._fields)
+    columns = (
+        table.integers("node", 0, nodes - 1),
+        table.seconds("wall"),
+        table.seconds("cpu"),
+        table.integers("branch", -1, branches - 1),
+        table.choices("state", State),
+        table.integers("holder", -1, frames - 1),
+        table.flags("inferred"),
+    )
+    return tuple(map(Sample._make, zip(*columns, strict=True)))
+
+
+def _branches(fields: Fields) -> tuple[Branch, ...]:
+    table = Columns("branches", fields.get("branches"), Branch._fields)
+    columns = table.texts("name"), table.parents("parent"), table.seconds("start"), table.seconds("end")
+    return tuple(map(Branch._make, zip(*columns, strict=True)))
+
+
+def _children(fields: Fields) -> tuple[ChildOperation, ...]:
+    table = Columns("children", fields.get("children"), ChildOperation._fields)
+    columns = (
+        table.texts("name"),
+        table.texts("category"),
+        table.seconds("start"),
+        table.seconds("end"),
+        table.tags("tags"),
+        table.parents("parent"),
+    )
+    return tuple(map(ChildOperation._make, zip(*columns, strict=True)))
+
+
+def _sampling(fields: Fields) -> Sampling:
+    sampling = Fields("sampling", fields.get("sampling"))
+    return Sampling(
+        engine=sampling.text("engine"),
+        interval=sampling.number("interval"),
+        ticks=sampling.integer("ticks", 0, _MAX_COUNT),
+        sampler_cpu=sampling.number("sampler_cpu"),
+        unobserved=sampling.number("unobserved"),
+        dropped_children=sampling.integer("dropped_children", 0, _MAX_COUNT),
+    )

@@ -1,0 +1,130 @@
+"""What `LocalStorage` does with files: written whole or not at all, in directories that many make and clear."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import time
+from pathlib import Path
+
+STALE_SECONDS = 3600.0
+"""Age at which the temporary file of a writer that was killed may go."""
+
+_ATTEMPTS = 10
+_NO_DIRECTORY_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
+
+
+def write_temporary(directory: Path, data: bytes) -> Path:
+    """Write `data` to a new private file in `directory`, down to the disk, and return it; leave nothing on failure."""
+    path = directory / f"{os.getpid()}-{secrets.token_hex(8)}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+    for _ in range(_ATTEMPTS):
+        make_directories(directory)
+        try:
+            descriptor = os.open(path, flags, 0o600)
+            break
+        except FileNotFoundError:
+            continue  # somebody cleared the directory away in between
+    else:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(directory))
+    try:
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except BaseException:
+        remove(path)
+        raise
+    return path
+
+
+def move_into_place(temporary: Path, path: Path) -> None:
+    """Rename `temporary` to `path`, making its directory; the temporary file is gone afterwards in any case."""
+    try:
+        _replace(temporary, path)
+    except BaseException:
+        remove(temporary)
+        raise
+    try:
+        sync_directory(path.parent)
+    except OSError:
+        remove(path)
+        raise
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    for _ in range(_ATTEMPTS):
+        make_directories(path.parent)
+        try:
+            temporary.replace(path)
+        except FileNotFoundError:
+            if not temporary.exists():
+                raise
+            continue  # somebody cleared the directory away in between
+        return
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
+
+
+def make_directories(directory: Path) -> None:
+    """Make a private directory and what is missing above it; others may do and undo the same meanwhile."""
+    if directory.is_dir():
+        return
+    for _ in range(_ATTEMPTS):
+        missing = [directory, *directory.parents]
+        missing = [path for path in missing if not path.exists()]
+        try:
+            for path in reversed(missing):
+                with contextlib.suppress(FileExistsError):
+                    path.mkdir(mode=0o700)
+                    sync_directory(path.parent)
+        except FileNotFoundError:
+            continue
+        break
+    if not directory.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory))
+
+
+def sync_directory(directory: Path) -> None:
+    """Bring a directory's names down to the disk, where the file system can."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_DIRECTORY_SYNC:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def remove(path: Path) -> bool:
+    """Remove a file; False if it could not be, or was not there."""
+    try:
+        path.unlink()
+    except OSError:
+        return False
+    return True
+
+
+def remove_empty(directory: Path, above: Path) -> None:
+    """Remove `directory` and what is above it, below `above`, as far as it is empty."""
+    while directory != above:
+        try:
+            directory.rmdir()
+        except OSError:
+            return
+        directory = directory.parent
+
+
+def remove_stale(directory: Path) -> None:
+    """Remove the temporary files in `directory` whose writers must have died."""
+    oldest = time.time() - STALE_SECONDS
+    with contextlib.suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if entry.stat(follow_symlinks=False).st_mtime < oldest:
+                    Path(entry.path).unlink()

@@ -1,0 +1,173 @@
+"""`LocalStorage`: profiles as files below a directory, written by many processes at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from profkit_storage import files
+from profkit_storage.base import ProblemHandler, ProfileEntry, ProfileQuery, ProfileStorage, log_problem
+from profkit_storage.codec import MAX_SIZE, decode, encode
+from profkit_storage.errors import ConfigurationError, CorruptProfile, ProfileNotFound, StorageError
+from profkit_storage.keys import LAYOUT, parse_key, profile_key
+from profkit_storage.listing import Listing, find_id, visible
+from profkit_storage.matching import KeyFilter
+from profkit_storage.profile import Profile
+
+_READ_ATTEMPTS = 3
+
+
+class LocalStorage(ProfileStorage):
+    """The store in a directory (see `keys` for what lies where); what it makes is private to its user.
+
+    A profile is written beside the others, brought down to the disk and renamed, so it is there whole or not at all.
+    With `create`, the directory is made if it is missing, and tried by writing to it. Without, it must exist, and
+    need only be readable.
+
+    Raises:
+        ConfigurationError: `path` is empty or names something that is no directory.
+        StorageError: it cannot be made or written, or is missing.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:
+        self._root = _absolute(path)
+        # All in one place, so that what killed writers leave is found without a walk through every hour.
+        self._incoming = self._root / LAYOUT / ".incoming"
+        self._swept = -files.STALE_SECONDS
+        if create:
+            self.check_writable()
+        elif not self._root.is_dir():
+            raise StorageError(f"{self._root}: no such directory")
+
+    @property
+    def path(self) -> Path:
+        """The directory."""
+        return self._root
+
+    @property
+    def url(self) -> str:
+        return self._root.as_uri()
+
+    def check_writable(self) -> None:
+        try:
+            files.remove(files.write_temporary(self._incoming, b"profkit tries whether it can write here"))
+        except OSError as error:
+            raise _storage_error(self._root, "cannot be written", error) from error
+        self._sweep()
+
+    def put(self, profile: Profile) -> ProfileEntry:
+        data = encode(profile)
+        entry = parse_key(profile_key(profile), len(data))
+        if entry is None:
+            raise StorageError(f"profile {profile.id!r} has no key that can be read again")
+        self._sweep()
+        # Looked up before the new one is there: two writers of one id must not remove each other's.
+        earlier = self._find(entry.id)
+        try:
+            temporary = files.write_temporary(self._incoming, data)
+            files.move_into_place(temporary, self._root / entry.key)
+        except OSError as error:
+            raise _storage_error(self._root / entry.key, "cannot be written", error) from error
+        for other in earlier:
+            if other.key != entry.key:
+                # The new one is safe, and counts before an older one that cannot be removed.
+                with contextlib.suppress(OSError):
+                    self._remove(other)
+        return entry
+
+    def load(self, id: str) -> Profile:
+        for _ in range(_READ_ATTEMPTS):
+            found = self._find(id)
+            if not found:
+                break
+            data = self._read(found[0])
+            if data is not None:
+                return _decoded(data, found[0])
+        raise ProfileNotFound(f"no profile {id!r} in {self.url}")
+
+    def scan(
+        self, query: ProfileQuery | None = None, *, on_problem: ProblemHandler = log_problem
+    ) -> Iterator[ProfileEntry]:
+        wanted = KeyFilter(query)
+        listing = Listing(self._root, on_problem)
+        try:
+            dates = visible(self._root / LAYOUT)
+        except FileNotFoundError:
+            if not self._root.is_dir():
+                raise StorageError(f"{self._root}: no such directory") from None
+            dates = []
+        except OSError as error:
+            raise _storage_error(self._root, "cannot be read", error) from error
+        return listing.entries(dates, wanted)
+
+    def delete(self, id: str) -> bool:
+        removed = False
+        # Every file of the id, or what a dead writer left behind it would come to light.
+        for entry in self._find(id):
+            try:
+                removed |= self._remove(entry)
+            except OSError as error:
+                raise _storage_error(self._root / entry.key, "cannot be removed", error) from error
+        return removed
+
+    def _find(self, id: str) -> list[ProfileEntry]:
+        try:
+            return find_id(self._root, id)
+        except OSError as error:
+            raise _storage_error(self._root, "cannot be read", error) from error
+
+    def _read(self, entry: ProfileEntry) -> bytes | None:
+        """Return a file's bytes; None if it was replaced or removed since it was listed."""
+        try:
+            with (self._root / entry.key).open("rb") as file:
+                return file.read(MAX_SIZE + 1)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _storage_error(self._root / entry.key, "cannot be read", error) from error
+
+    def _remove(self, entry: ProfileEntry) -> bool:
+        path = self._root / entry.key
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return False
+        files.remove_empty(path.parent, self._root / LAYOUT)
+        return True
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        if now - self._swept >= files.STALE_SECONDS:
+            self._swept = now
+            files.remove_stale(self._incoming)
+
+
+def _absolute(path: str | os.PathLike[str]) -> Path:
+    text = os.fspath(path)
+    if not text or "\0" in text:
+        raise ConfigurationError(f"storage directory {text!r}: must be the path of a directory")
+    root = Path(text)
+    try:
+        root = root.absolute()
+        foreign = root.exists() and not root.is_dir()
+    except OSError as error:
+        raise _storage_error(root, "cannot be looked at", error) from error
+    if foreign:
+        raise ConfigurationError(f"storage directory {text!r}: is no directory")
+    return root
+
+
+def _storage_error(path: Path, what: str, error: OSError) -> StorageError:
+    return StorageError(f"{path}: {what}: {error.strerror or error}")
+
+
+def _decoded(data: bytes, entry: ProfileEntry) -> Profile:
+    if len(data) > MAX_SIZE:
+        raise CorruptProfile(entry.key, "too long for a profile")
+    profile = decode(data, entry.key)
+    if profile.id != entry.id:
+        raise CorruptProfile(entry.key, f"holds another profile, {profile.id}")
+    return profile

@@ -1,0 +1,55 @@
+"""Which keys a query takes."""
+
+from __future__ import annotations
+
+import math
+
+from profkit_storage.base import ProfileEntry, ProfileQuery
+from profkit_storage.errors import ConfigurationError
+from profkit_storage.keys import duration_ms, milliseconds
+from profkit_storage.names import escape_name
+
+
+class KeyFilter:
+    """A `ProfileQuery` made ready to be asked about spans of time and about entries.
+
+    Names are compared as they are escaped in keys, so a name of any length matches by the whole of it. Times and
+    durations are compared in whole milliseconds, as keys hold them: neighbouring windows share no profile.
+
+    Raises:
+        ConfigurationError: `since` is after `until`, or `min_duration` is no finite number from 0.
+    """
+
+    def __init__(self, query: ProfileQuery | None) -> None:
+        query = query or ProfileQuery()
+        self._since = None if query.since is None else milliseconds(query.since)
+        self._until = None if query.until is None else milliseconds(query.until)
+        if self._since is not None and self._until is not None and self._since > self._until:
+            raise ConfigurationError(f"since {query.since} is after until {query.until}: must not be later")
+        least = query.min_duration
+        if least is not None and not (math.isfinite(least) and least >= 0):
+            raise ConfigurationError(f"min_duration {least!r}: must be a finite number of seconds from 0")
+        self._least = None if least is None else duration_ms(least)
+        self.service = None if query.service is None else escape_name(query.service)
+        self._category = None if query.category is None else escape_name(query.category)
+        self._operation = None if query.operation is None else escape_name(query.operation)
+
+    def overlaps(self, start: int, length: int) -> bool:
+        """Tell whether operations may match that start in [start, start + length), in milliseconds since the epoch."""
+        if self._since is not None and start + length <= self._since:
+            return False
+        return self._until is None or start < self._until
+
+    def matches(self, entry: ProfileEntry) -> bool:
+        """Tell whether the query takes this entry."""
+        if not self.overlaps(entry.start_ns // 1_000_000, 1):
+            return False
+        if self._least is not None and duration_ms(entry.wall) < self._least:
+            return False
+        directory, _, name = entry.key.rpartition("/")
+        _, category, operation, _ = name.split(".", 3)
+        if self.service is not None and not directory.endswith(f"/service={self.service}"):
+            return False
+        if self._category is not None and category != self._category:
+            return False
+        return self._operation is None or operation == self._operation

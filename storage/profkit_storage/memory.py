@@ -1,0 +1,70 @@
+"""`MemoryStorage`: profiles in this process's memory, for tests and for trying things out."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from weakref import WeakValueDictionary
+
+from profkit_storage.base import ProblemHandler, ProfileEntry, ProfileQuery, ProfileStorage, log_problem
+from profkit_storage.codec import decode, encode
+from profkit_storage.errors import ProfileNotFound, StorageError
+from profkit_storage.keys import parse_key, profile_key
+from profkit_storage.matching import KeyFilter
+from profkit_storage.profile import Profile
+
+_by_name: WeakValueDictionary[str, MemoryStorage] = WeakValueDictionary()
+_named: dict[str, MemoryStorage] = {}
+
+
+class MemoryStorage(ProfileStorage):
+    """Keeps encoded profiles, without a bound, as long as it lives; its address works in this process only."""
+
+    def __init__(self) -> None:
+        # One step on one dict at a time, each of them atomic: no lock that a fork could leave held.
+        self._stored: dict[str, tuple[ProfileEntry, bytes]] = {}
+        self._name = secrets.token_hex(8)
+        _by_name[self._name] = self
+
+    @classmethod
+    def named(cls, name: str) -> MemoryStorage:
+        """Return the store of this name, a new one at first; it lives as long as the process."""
+        store = _by_name.get(name)
+        if store is None:
+            store = cls()
+            store._name = name
+            store = _named.setdefault(name, store)
+            _by_name[name] = store
+        return store
+
+    @property
+    def url(self) -> str:
+        return f"memory://{self._name}"
+
+    def put(self, profile: Profile) -> ProfileEntry:
+        data = encode(profile)
+        entry = parse_key(profile_key(profile), len(data))
+        if entry is None:
+            raise StorageError(f"profile {profile.id!r} has no key that can be read again")
+        self._stored[entry.id] = entry, data
+        return entry
+
+    def load(self, id: str) -> Profile:
+        stored = self._stored.get(id)
+        if stored is None:
+            raise ProfileNotFound(f"no profile {id!r} in {self.url}")
+        entry, data = stored
+        return decode(data, entry.key)
+
+    def scan(
+        self,
+        query: ProfileQuery | None = None,
+        *,
+        on_problem: ProblemHandler = log_problem,  # noqa: ARG002 - nothing foreign gets in here
+    ) -> Iterator[ProfileEntry]:
+        wanted = KeyFilter(query)
+        stored = self._stored.copy()
+        return (stored[id][0] for id in sorted(stored) if wanted.matches(stored[id][0]))
+
+    def delete(self, id: str) -> bool:
+        return self._stored.pop(id, None) is not None
