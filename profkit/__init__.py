@@ -1,0 +1,41 @@
+"""profkit: a flight recorder for slow Python operations."""
+
+from profkit.config import Settings
+from profkit.operations import Operation
+from profkit.profiler import CaptureBusy, InFlight, PerformanceProfiler
+from profkit_storage import ConfigurationError, ProfkitError, StorageError
+
+_default = PerformanceProfiler()
+
+configure = _default.configure
+profile = _default.profile
+operation = _default.operation
+capture = _default.capture
+flush = _default.flush
+shutdown = _default.shutdown
+stats = _default.stats
+
+
+def default_profiler() -> PerformanceProfiler:
+    """Return the profiler that the functions of this module act on."""
+    return _default
+
+
+__all__ = [
+    "CaptureBusy",
+    "ConfigurationError",
+    "InFlight",
+    "Operation",
+    "PerformanceProfiler",
+    "ProfkitError",
+    "Settings",
+    "StorageError",
+    "capture",
+    "configure",
+    "default_profiler",
+    "flush",
+    "operation",
+    "profile",
+    "shutdown",
+    "stats",
+]

@@ -1,0 +1,35 @@
+"""What went wrong inside profkit: counted by reason, and logged at most once a minute each."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+logger = logging.getLogger("profkit")
+_QUIET = 60.0
+
+
+class Faults:
+    """Counts by reason. Never raises; may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: dict[str, int] = {}
+        self._logged: dict[str, float] = {}
+
+    def add(self, reason: str, detail: object = "") -> None:
+        """Count one; log it with `detail` unless this reason was logged within the last minute."""
+        now = time.monotonic()
+        with self._lock:
+            self._counts[reason] = count = self._counts.get(reason, 0) + 1
+            quiet = now - self._logged.get(reason, -_QUIET) < _QUIET
+            if not quiet:
+                self._logged[reason] = now
+        if not quiet:
+            logger.warning("%s (%d so far): %s", reason, count, detail)
+
+    def counts(self) -> dict[str, int]:
+        """Return how often each reason occurred."""
+        with self._lock:
+            return dict(self._counts)

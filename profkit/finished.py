@@ -1,0 +1,171 @@
+"""A finished slow operation, and the `Profile` made of it in the background."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from profkit.config import Settings
+from profkit.masking import masker
+from profkit.operations import Child, Operation
+from profkit.requests import RequestContext
+from profkit.sampling.calltree import Recording
+from profkit.sampling.capture import Capture
+from profkit.sampling.resolution import Resolver
+from profkit.sampling.sampler import Sampler
+from profkit_storage import Branch, ChildOperation, Profile, Sample, Sampling, Trigger
+from profkit_storage.ulid import new_ulid
+
+CAPTURE_NAME = "process"
+"""The operation's name in a capture of the whole process."""
+_MAX_TAGS = 100
+_TAIL = 2.0
+"""How many intervals after the last tick still belong to what was seen there."""
+_SWITCH_WAIT = 2.0
+"""And how many of the interpreter's switch intervals: a tick waits that long for the GIL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What the caller's side hands over: the recorder's thread is the first to look into it."""
+
+    operation: Operation
+    start_ns: int
+    threshold: float
+    weight: float
+    request: RequestContext | None
+
+
+def profile_of(finished: Finished, settings: Settings, sampler: Sampler) -> Profile:
+    """Build the profile of an operation that is no longer in flight."""
+    operation = finished.operation
+    wall = operation.ended - operation.started
+    with sampler.lock:  # a tick that still saw the operation in flight has ended after this
+        recording, operation.recording = operation.recording, None
+    operation.coroutine = operation.task = None
+    if recording is None:
+        recording = Recording(sampler.codes, operation.started, settings.max_samples, sampler.cpu)
+    timeline = recording.timeline
+    timeline.finish(operation.ended, tail_allowance(sampler.real_interval))
+    resolver = Resolver(sampler.codes, recording.tree)
+    samples = tuple(resolver.samples(timeline.spans()))
+    request = finished.request
+    return Profile(
+        id=new_ulid(finished.start_ns),
+        operation=masker.mask_text(operation.site.name),
+        category=operation.site.category,
+        start_ns=finished.start_ns,
+        wall=wall,
+        cpu=None if operation.thread.cpu is None else sum(sample.cpu for sample in samples),
+        threshold=finished.threshold,
+        weight=finished.weight,
+        status=operation.status,
+        service=settings.service,
+        version=settings.version,
+        host=host_name(),
+        pid=os.getpid(),
+        python=platform.python_version(),
+        request_id=request.request_id if request else "",
+        trace_id=request.trace_id if request else "",
+        span_id=request.span_id if request else "",
+        tags=masked_tags(operation.tags),
+        frames=resolver.frames,
+        nodes=resolver.nodes,
+        samples=samples,
+        children=children_of(operation),
+        sampling=Sampling(
+            interval=settings.interval,
+            ticks=timeline.ticks,
+            sampler_cpu=max(0.0, sampler.cpu - recording.sampler_cpu),
+            unobserved=timeline.unobserved,
+            dropped_children=operation.dropped_children,
+        ),
+    )
+
+
+def profile_of_capture(
+    capture: Capture, ended: float, settings: Settings, sampler: Sampler, cpu: float
+) -> Profile:
+    """Build the profile of a capture of the whole process: thread-seconds, one branch a thread or task."""
+    wall = ended - capture.started
+    resolver = Resolver(sampler.codes, capture.tree)
+    branches: list[Branch] = []
+    samples: list[Sample] = []
+    for (_, name), timeline in capture.branches.items():
+        timeline.finish(ended, tail_allowance(sampler.real_interval))
+        samples += resolver.samples(timeline.spans(), len(branches))
+        branches.append(Branch(name.strip("[]"), -1, 0.0, wall))
+    start_ns = time.time_ns() - int((time.perf_counter() - capture.started) * 1e9)
+    return Profile(
+        id=new_ulid(start_ns),
+        operation=CAPTURE_NAME,
+        category="",
+        start_ns=start_ns,
+        wall=wall,
+        cpu=sum(sample.cpu for sample in samples),
+        threshold=0.0,
+        weight=0.0,
+        trigger=Trigger.MANUAL,
+        service=settings.service,
+        version=settings.version,
+        host=host_name(),
+        pid=os.getpid(),
+        python=platform.python_version(),
+        frames=resolver.frames,
+        nodes=resolver.nodes,
+        samples=tuple(samples),
+        branches=tuple(branches),
+        sampling=Sampling(
+            interval=settings.interval,
+            ticks=capture.ticks,
+            sampler_cpu=max(0.0, sampler.cpu - cpu),
+            unobserved=0.0 if samples else wall,
+        ),
+    )
+
+
+def tail_allowance(interval: float) -> float:
+    """Return how many seconds after a tick may still be taken to belong to what it saw."""
+    return _TAIL * interval + _SWITCH_WAIT * sys.getswitchinterval()
+
+
+def children_of(operation: Operation) -> tuple[ChildOperation, ...]:
+    """Return the operations that ended inside this one, in order of their start."""
+    children = sorted(operation.children or (), key=lambda child: child.started)
+    index = {child.number: position for position, child in enumerate(children)}
+    return tuple(_child_of(child, operation, index) for child in children)
+
+
+def _child_of(child: Child, operation: Operation, index: Mapping[int, int]) -> ChildOperation:
+    started = min(max(child.started, operation.started), operation.ended) - operation.started
+    ended = min(child.ended, operation.ended) - operation.started
+    parent = index.get(child.parent, -1)
+    name = masker.mask_text(child.name)
+    return ChildOperation(name, child.category, started, max(started, ended), masked_tags(child.tags), parent)
+
+
+def masked_tags(tags: Mapping[str, object] | None) -> dict[str, object]:
+    """Return tags as a profile holds them: masked, flat, and at most 100."""
+    if not tags:
+        return {}
+    return dict(_masked_tags(list(tags.items())[:_MAX_TAGS]))
+
+
+def _masked_tags(tags: Iterable[tuple[str, object]]) -> Iterable[tuple[str, object]]:
+    for name, value in tags:
+        masked = masker.mask(value, name)
+        if masked is not None and not isinstance(masked, (str, int, float, bool)):
+            masked = str(masked)
+        yield name, masked
+
+
+@cache
+def host_name() -> str:
+    """Return this machine's name."""
+    return socket.gethostname()

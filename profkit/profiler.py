@@ -1,0 +1,369 @@
+"""PerformanceProfiler: watches operations, and turns the slow ones into stored profiles."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import itertools
+import logging
+import os
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, ParamSpec, TypeVar, overload
+
+from profkit import requests
+from profkit.config import Settings
+from profkit.faults import Faults
+from profkit.finished import Finished, profile_of_capture
+from profkit.operations import Operation, Site
+from profkit.policy import Policy
+from profkit.recorder import Recorder
+from profkit.sampling.calltree import SUSPENDED
+from profkit.sampling.capture import Capture
+from profkit.sampling.frames import locate
+from profkit.sampling.resolution import line_at
+from profkit.sampling.sampler import Sampler
+from profkit.wrappers import wrap
+from profkit_storage import ConfigurationError, Profile, ProfileStorage, ProfkitError, open_storage
+
+logger = logging.getLogger("profkit")
+P = ParamSpec("P")
+R = TypeVar("R")
+MAX_CAPTURE = 60.0
+
+
+class CaptureBusy(ProfkitError):
+    """A capture of the process is going on; there is one at a time."""
+
+
+class InFlight(NamedTuple):
+    """An operation that has not ended. `age` and `threshold` are seconds; `stack` is outermost first."""
+
+    name: str
+    category: str
+    age: float
+    threshold: float
+    thread: str
+    request_id: str
+    stack: list[str]
+
+
+class PerformanceProfiler:
+    """Watches what `profile` and `operation` wrap. Any number may exist; `profkit`'s functions act on a default one.
+
+    Given settings it is on at once, and raises `ConfigurationError` or `StorageError` if they cannot work. Without,
+    it waits for `configure`, or for `PROFKIT_STORAGE` in the environment when the first operation begins.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.registry: set[Operation] = set()
+        self.faults = Faults()
+        self.sampler = Sampler(self.registry, self.faults)
+        self.active = False
+        self._changing = threading.RLock()
+        self._asked = False
+        self._policy = Policy()
+        self._slow = 0
+        self._numbers_read = 0
+        self._captures = threading.Lock()
+        self.numbers = itertools.count()
+        self._recorder: Recorder | None = None
+        self._closes_storage = False
+        self._apply(Settings())
+        _profilers.add(self)
+        if settings is not None:
+            self.configure(settings)
+
+    @property
+    def storage(self) -> ProfileStorage | None:
+        """Where profiles go."""
+        return self._recorder.storage if self._recorder else None
+
+    def configure(self, settings: Settings | None = None, **arguments: object) -> None:
+        """Begin to watch, by settings, or by arguments first and `PROFKIT_*` variables second.
+
+        Raises:
+            ConfigurationError: a setting or the storage's address is not allowed; names what is.
+            StorageError: profiles cannot be written there.
+        """
+        if settings is not None and arguments:
+            raise ConfigurationError("configure takes settings or arguments, not both")
+        _refuse_free_threading()
+        settings = settings or Settings.from_env(**arguments)
+        storage, opened = _open(settings.storage)
+        with self._changing:
+            self._asked = True
+            self._close(settings.shutdown_timeout)
+            self._apply(settings)
+            self._recorder = Recorder(settings, storage, self.sampler, self.faults)
+            self._closes_storage = opened
+            keeps = storage is not None or settings.on_profile is not None
+            self.active = settings.enabled and keeps
+        if settings.enabled and not keeps:
+            _say_how_to_turn_on()
+
+    def activate(self) -> bool:
+        """Tell whether an operation that begins now is to be watched; the first time, look in the environment."""
+        if not self._asked:
+            with self._changing:
+                if not self._asked:
+                    self._asked = True
+                    self._configure_from_environment()
+        if not self.active and self.settings.enabled:
+            next(self.numbers)
+        return self.active
+
+    @overload
+    def profile(self, function: Callable[P, R], /) -> Callable[P, R]: ...
+    @overload
+    def profile(
+        self, name: str | None = None, /, *, category: str = "", threshold: float | None = None
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+    def profile(
+        self,
+        target: Callable[P, R] | str | None = None,
+        /,
+        *,
+        category: str = "",
+        threshold: float | None = None,
+    ) -> Callable[P, R] | Callable[[Callable[P, R]], Callable[P, R]]:
+        """Decorate a function or coroutine function: each call of it is an operation.
+
+        Args:
+            target: the operation's name, by default the function's qualified name.
+            category: agent, db, llm, serialization, http, or a word of your own.
+            threshold: seconds from which a call leaves a profile, by default that of the settings.
+        """
+        check_threshold(threshold)
+        name = target if isinstance(target, str) else None
+
+        def decorate(function: Callable[P, R]) -> Callable[P, R]:
+            return wrap(self, function, Site(name or _name_of(function), category, threshold))
+
+        return decorate if target is None or isinstance(target, str) else decorate(target)
+
+    def operation(
+        self, name: str, *, category: str = "", threshold: float | None = None, **tags: object
+    ) -> Operation:
+        """Return an operation to enter by `with` or `async with`; `tags` are kept on its profile."""
+        if not name:
+            raise ConfigurationError("operation name='' is not allowed: give a text that is not empty")
+        check_threshold(threshold)
+        operation = Operation(self, Site(name, category, threshold))
+        if tags:
+            operation.tags = tags
+        return operation
+
+    def finish(self, operation: Operation) -> None:
+        """Hand a slow operation to the recorder. Called on the application's side: constant time, never raises."""
+        try:
+            self._slow += 1
+            ago = time.perf_counter() - operation.started
+            name, _, threshold = operation.site
+            recorder = self._recorder
+            weight = self._policy.weigh(name)
+            finished = Finished(
+                operation,
+                time.time_ns() - int(ago * 1e9),
+                self.threshold if threshold is None else threshold,
+                weight,
+                operation.request or requests.current(),
+            )
+            if recorder is None or not recorder.submit(finished):
+                self._policy.dropped(name, weight)
+                self.faults.add("queue_full", name)
+        except Exception as error:  # noqa: BLE001 - nothing of ours reaches the application
+            self.faults.add("not_handed_over", repr(error))
+
+    def capture(
+        self,
+        seconds: float,
+        *,
+        stop: threading.Event | None = None,
+        loops: Iterable[asyncio.AbstractEventLoop] = (),
+    ) -> Profile:
+        """Record the whole process for `seconds`, or until `stop` is set; stored too if there is a store.
+
+        Blocks: call it from a thread. Suspended tasks of `loops` are seen besides the threads.
+
+        Raises:
+            CaptureBusy: another capture is going on.
+            ConfigurationError: `seconds` is not from 0.05 to 60.
+        """
+        if not 0.05 <= seconds <= MAX_CAPTURE:
+            raise ConfigurationError(f"seconds={seconds!r} is not allowed: give 0.05 to {MAX_CAPTURE:g}")
+        if not self._captures.acquire(blocking=False):
+            raise CaptureBusy("a capture of this process is going on: try again when it has ended")
+        try:
+            profile = self._capture(seconds, stop or threading.Event(), loops)
+        finally:
+            self._captures.release()
+        recorder = self._recorder
+        if recorder is not None and not recorder.submit(profile):
+            self.faults.add("queue_full", profile.operation)
+        return profile
+
+    def stats(self) -> dict[str, object]:
+        """Return counts since the start: operations, slow and recorded ones, and every loss with its reason."""
+        total = next(self.numbers) - self._numbers_read
+        self._numbers_read += 1
+        recorder = self._recorder
+        return {
+            "active": self.active,
+            "operations": total,
+            "in_flight": len(self.registry),
+            "slow": self._slow,
+            "recorded": recorder.recorded if recorder else 0,
+            "queued": recorder.queued if recorder else 0,
+            "faults": self.faults.counts(),
+            "sampler": {
+                "ticks": self.sampler.ticks,
+                "interval": self.sampler.real_interval,
+                "cpu_seconds": self.sampler.cpu,
+                "asleep": self.sampler.idle,
+            },
+        }
+
+    def in_flight(self) -> list[InFlight]:
+        """Return what has not ended, the oldest first, with the stack of each as it is now."""
+        now = time.perf_counter()
+        names = {thread.ident: thread.name for thread in threading.enumerate()}
+        found: list[InFlight] = []
+        with self.sampler.lock:
+            for operation, stack, state in self.sampler.stacks(list(self.registry)):
+                lines = [self._describe(place) for place in reversed(stack or ())]
+                lines += ["[await]"] if state == SUSPENDED else []
+                name, category, threshold = operation.site
+                threshold = self.threshold if threshold is None else threshold
+                age = now - operation.started
+                thread = names.get(operation.thread.ident, "")
+                request_id = operation.request.request_id if operation.request else ""
+                found.append(InFlight(name, category, age, threshold, thread, request_id, lines))
+        return sorted(found, key=lambda one: -one.age)
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Wait until every slow operation that has ended is stored; False if `timeout` seconds were not enough."""
+        return self._recorder.flush(timeout) if self._recorder else True
+
+    def shutdown(self, timeout: float | None = None) -> bool:
+        """Store what is queued and stop watching; False if something could not be stored in time."""
+        with self._changing:
+            self.active = False
+            return self._close(self.settings.shutdown_timeout if timeout is None else timeout)
+
+    def _apply(self, settings: Settings) -> None:
+        self.settings = settings
+        self.threshold = settings.threshold
+        self.max_children = settings.max_children
+        self.sampler.interval = settings.interval
+        self.sampler.max_samples = settings.max_samples
+
+    def _close(self, timeout: float) -> bool:
+        recorder, self._recorder = self._recorder, None
+        if recorder is None:
+            return True
+        self.active = False
+        done = recorder.stop(timeout)
+        self.sampler.stop(1.0)
+        if self._closes_storage and recorder.storage is not None:
+            recorder.storage.close()
+        return done
+
+    def _configure_from_environment(self) -> None:
+        if not os.environ.get("PROFKIT_STORAGE"):
+            _say_how_to_turn_on()
+            return
+        try:
+            self.configure()
+        except ProfkitError as error:  # an operation is beginning: the application must not notice
+            self.faults.add("not_configured", error)
+
+    def _capture(
+        self, seconds: float, stop: threading.Event, loops: Iterable[asyncio.AbstractEventLoop]
+    ) -> Profile:
+        capture = Capture(self.sampler.codes, loops, self.settings.max_samples, threading.get_ident())
+        cpu = self.sampler.cpu
+        with self.sampler.lock:
+            self.sampler.captures.append(capture)
+        try:
+            self.sampler.wake()
+            stop.wait(seconds)
+        finally:
+            with self.sampler.lock:
+                self.sampler.captures.remove(capture)
+        ended = time.perf_counter()
+        return profile_of_capture(capture, ended, self.settings, self.sampler, cpu)
+
+    def _describe(self, place: int) -> str:
+        index, offset = self.sampler.codes.resolve(place)
+        entry = self.sampler.codes.entries[index]
+        if entry.code is None:
+            return entry.name
+        return f"{entry.name} ({locate(entry.code.co_filename)[1]}:{line_at(entry.code, offset)})"
+
+    def _after_fork(self) -> None:
+        """Begin anew in a forked child, which has none of its parent's threads and must not write its profiles."""
+        for operation in list(self.registry):
+            operation.started = float("inf")  # the parent's to report: never slow here
+        self.registry.clear()
+        self.sampler.reset()
+        self._changing = threading.RLock()
+        self._captures = threading.Lock()
+        self.faults = self.sampler.faults = Faults()
+        if self._recorder is not None:
+            self._recorder = Recorder(self.settings, self._recorder.storage, self.sampler, self.faults)
+
+
+def check_threshold(threshold: float | None) -> None:
+    """Raise `ConfigurationError` unless `threshold` is None or a number of seconds that is not negative."""
+    if threshold is not None and not 0.0 <= threshold < float("inf"):
+        raise ConfigurationError(f"threshold={threshold!r} is not allowed: give a number of seconds, 0 or more")
+
+
+def _name_of(function: Callable[..., object]) -> str:
+    inner = getattr(function, "__func__", function)
+    inner = getattr(inner, "func", inner)  # a partial
+    return str(getattr(inner, "__qualname__", type(inner).__qualname__)).replace("<locals>.", "")
+
+
+def _open(storage: object) -> tuple[ProfileStorage | None, bool]:
+    """Return the store, and whether it was opened here."""
+    if storage is None:
+        return None, False
+    opened = not isinstance(storage, ProfileStorage)
+    store = storage if isinstance(storage, ProfileStorage) else open_storage(os.fspath(storage))  # type: ignore[call-overload]
+    store.check_writable()
+    return store, opened
+
+
+def _say_how_to_turn_on() -> None:
+    logger.info(
+        "profkit counts operations but keeps no profiles: "
+        "call profkit.configure(storage=...) or set PROFKIT_STORAGE"
+    )
+
+
+def _refuse_free_threading() -> None:
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        raise ConfigurationError("profkit does not run on a free-threaded Python: start it with PYTHON_GIL=1")
+
+
+_profilers: weakref.WeakSet[PerformanceProfiler] = weakref.WeakSet()
+
+
+def _each_profiler_after_fork() -> None:
+    for profiler in list(_profilers):
+        profiler._after_fork()  # noqa: SLF001 - this module's own
+
+
+def _shut_down_each_profiler() -> None:
+    for profiler in list(_profilers):
+        profiler.shutdown()
+
+
+os.register_at_fork(after_in_child=_each_profiler_after_fork)
+atexit.register(_shut_down_each_profiler)

@@ -1,0 +1,75 @@
+"""A capture of the whole process for a while: every thread, and every suspended task of the loops given."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Iterable
+from time import perf_counter
+
+from profkit.sampling.calltree import RUNNING, SUSPENDED, WAITING, CallTree, Timeline
+from profkit.sampling.codes import CodeTable
+from profkit.sampling.stacks import await_stack, thread_stack
+from profkit.sampling.threads import cpu_seconds
+
+_MAX_BRANCHES = 500
+"""Threads and tasks followed at the most; the rest are counted in `left_out`."""
+OWN_THREADS = frozenset({"profkit-sampler", "profkit-recorder", "profkit-capture"})
+
+
+class Capture:
+    """One timeline for each thread and task, over one call tree whose roots name them."""
+
+    def __init__(
+        self, codes: CodeTable, loops: Iterable[asyncio.AbstractEventLoop], limit: int, hidden: int
+    ) -> None:
+        self._codes = codes
+        self._loops = tuple(loops)
+        self._limit = limit
+        self._hidden = hidden  # the ident of the thread that asked, which only waits
+        self.started = perf_counter()
+        self.tree = CallTree(codes)
+        self.branches: dict[tuple[int, str], Timeline] = {}
+        self.ticks = 0
+        self.left_out = 0
+
+    def look(self, now: float) -> None:
+        """Take one sample of everything."""
+        self.ticks += 1
+        frames = sys._current_frames()
+        for thread in threading.enumerate():
+            frame = frames.get(thread.ident or 0)
+            if frame is None or thread.ident == self._hidden or thread.name in OWN_THREADS:
+                continue
+            cpu = cpu_seconds(thread.native_id) if thread.native_id else None
+            name = f"[thread {thread.name}]"
+            self._observe(now, (thread.ident or 0, name), thread_stack(frame, self._codes), cpu)
+        del frames
+        for loop in self._loops:
+            for task in asyncio.all_tasks(loop):
+                coroutine = task.get_coro()
+                if getattr(coroutine, "cr_suspended", False):
+                    stack = await_stack(coroutine, self._codes)
+                    name = f"[task {task.get_name()}]"
+                    self._observe(now, (id(task), name), stack or [], None, SUSPENDED)
+
+    def _observe(
+        self, now: float, branch: tuple[int, str], stack: list[int], cpu: float | None, state: int = RUNNING
+    ) -> None:
+        timeline = self.branches.get(branch)
+        if timeline is None:
+            if len(self.branches) >= _MAX_BRANCHES:
+                self.left_out += 1
+                return
+            timeline = self.branches[branch] = Timeline(self.started, self._limit)
+            if self.ticks > 1:
+                timeline.miss(now)
+        used = 0.0
+        if cpu is not None:
+            wall = now - timeline.seen
+            used = min(wall, cpu - (cpu if timeline.cpu_seen is None else timeline.cpu_seen))
+            state = RUNNING if used >= wall / 2 else WAITING
+            timeline.cpu_seen = cpu
+        stack.append(self._codes.synthetic(branch[1]))
+        timeline.observe(now, self.tree.insert(stack), state, used)

@@ -1,0 +1,80 @@
+"""What `profile` puts around a function: decided once, when decorating."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from sys import _getframe
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+
+from profkit.operations import Operation, Site, running_task
+from profkit_storage import ConfigurationError
+
+if TYPE_CHECKING:
+    from profkit.profiler import PerformanceProfiler
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def wrap(profiler: PerformanceProfiler, function: Callable[P, R], site: Site) -> Callable[P, R]:
+    """Return `function` as an operation of `profiler`, with the same signature.
+
+    Raises:
+        ConfigurationError: it is nothing that can be an operation.
+    """
+    if isinstance(function, (staticmethod, classmethod)):
+        inner = wrap(profiler, function.__func__, site)
+        return cast("Callable[P, R]", type(function)(inner))
+    if isinstance(function, type) or not callable(function):
+        raise ConfigurationError(f"profile cannot watch {function!r}: decorate a function or a method")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigurationError(
+            f"profile cannot watch the generator {site.name} yet: "
+            "decorate a function or a coroutine function, or use `with operation(...)` inside it"
+        )
+    if inspect.iscoroutinefunction(function):
+        return cast("Callable[P, R]", _wrap_coroutine_function(profiler, function, site))
+    return _wrap_function(profiler, function, site)
+
+
+def _wrap_function(profiler: PerformanceProfiler, function: Callable[P, R], site: Site) -> Callable[P, R]:
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not profiler.active and not profiler.activate():
+            return function(*args, **kwargs)
+        operation = Operation(profiler, site)
+        operation.begin(id(_getframe()))
+        try:
+            return function(*args, **kwargs)
+        except BaseException as error:
+            operation.fail(error)
+            raise
+        finally:
+            operation.end()
+
+    return call
+
+
+def _wrap_coroutine_function(
+    profiler: PerformanceProfiler, function: Callable[..., Any], site: Site
+) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - typed by `wrap`
+        if not profiler.active and not profiler.activate():
+            return await function(*args, **kwargs)
+        operation = Operation(profiler, site)
+        operation.coroutine = coroutine = function(*args, **kwargs)
+        operation.task = running_task()
+        operation.begin(0)
+        try:
+            return await coroutine
+        except BaseException as error:
+            operation.fail(error)
+            raise
+        finally:
+            operation.end()
+            operation.coroutine = None
+
+    return call
