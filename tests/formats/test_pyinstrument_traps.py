@@ -10,7 +10,7 @@ import pytest
 from pyinstrument.renderers import ConsoleRenderer, HTMLRenderer, JSONRenderer
 from pyinstrument.session import Session
 
-from profkit_storage import Frame, Origin, Profile, State
+from profkit_storage import Frame, Origin, State
 from profkit_storage.formats.pyinstrument import MAX_DEPTH, THREAD, merge, render, to_session
 
 AWAIT = Frame("[await]", "", 0, "", "", Origin.SYNTHETIC)
@@ -150,19 +150,19 @@ def test_10_a_prefix_covers_libraries_and_never_the_application(make_profile):
     assert not root["children"][0]["is_application_code"]
 
 
-def test_11_merging_many_profiles_is_linear(make_profile: object) -> None:
-    profile: Profile = make_profile(stacks=[(["root", f"f{index}"], 0.1) for index in range(40)])
+def test_11_merging_many_profiles_is_linear(make_profile):
+    profile = make_profile(stacks=[(["root", f"f{index}"], 0.1) for index in range(40)])
 
     def seconds(count: int) -> float:
         best = 1e9
-        for _ in range(3):
+        for _ in range(2):
             begun = time.thread_time()
             session = merge([profile] * count, "many")
             best = min(best, time.thread_time() - begun)
             assert len(session.frame_records) == 40 * count
         return best
 
-    assert seconds(800) < 8 * 3 * seconds(100)
+    assert seconds(4_000) < 8 * 2 * seconds(500)
 
 
 def test_11_a_merged_session_sums_up(make_profile, render_all):
