@@ -1,0 +1,153 @@
+"""Which request is being worked on: its id and its place in a W3C trace, for answers, log records and profiles."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import uuid
+from collections.abc import Iterable
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from profkit.asgi_types import ASGIApp, Message, Receive, Scope, Send
+from profkit_storage import ConfigurationError
+
+SCOPE_KEY = "profkit.request"
+"""Under this key the ASGI scope holds the `RequestContext`, so that two trackers do not make two ids."""
+
+_SAFE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
+_ANSWERS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """One request. `trace_id` is 32 and `span_id` 16 hexadecimal digits; `parent_id` is the caller's span, if any."""
+
+    request_id: str = ""
+    trace_id: str = ""
+    span_id: str = ""
+    parent_id: str = ""
+    trace_flags: str = "00"
+
+    @property
+    def traceparent(self) -> str:
+        """The header that carries this trace on to another service."""
+        return f"00-{self.trace_id}-{self.span_id}-{self.trace_flags}"
+
+
+request_context: ContextVar[RequestContext | None] = ContextVar("profkit_request", default=None)
+
+
+def current() -> RequestContext | None:
+    """Return the request that the running thread or task works on, or None."""
+    return request_context.get()
+
+
+def parse_traceparent(header: bytes) -> tuple[str, str, str] | None:
+    """Return (trace id, parent span id, flags) of a W3C `traceparent`, None if it is not to be trusted.
+
+    By the rules of w3.org/TR/trace-context: lower case only, no zero ids, version 00 has nothing behind the flags,
+    a later version may have more after another dash, version ff never is.
+    """
+    found = _TRACEPARENT.match(header)
+    if found is None:
+        return None
+    rest = header[found.end() :]
+    if rest and (header.startswith(b"00") or not rest.startswith(b"-")):
+        return None
+    trace_id, parent_id, flags = found.groups()
+    # Only the flag this version knows (sampled) is passed on.
+    return trace_id.decode(), parent_id.decode(), f"{int(flags, 16) & 1:02x}"
+
+
+class RequestTracker:
+    """ASGI middleware that gives every request an id and a place in its trace. Needs no profiler.
+
+    An id that the caller sends is taken if it is one header of at most 128 letters, digits and `._:/+=@-`, else a new
+    one is made; a `traceparent` is taken if it is a valid one. Both are in `current()` while the request lasts; the id
+    is on the answer too, and on log records through `RequestIdFilter`.
+
+    Args:
+        app: the ASGI application.
+        header: the name of the header the id comes in and goes out by.
+        trust: whether an id that the caller sends is taken. The trace is, in either case.
+    """
+
+    def __init__(self, app: ASGIApp, *, header: str = "X-Request-ID", trust: bool = True) -> None:
+        if not _HEADER_NAME.fullmatch(header):
+            raise ConfigurationError(f"header={header!r} is not allowed: give the name of an HTTP header")
+        self.app = app
+        self._header = header.lower().encode("ascii")
+        self._trust = trust
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or WebSocket; anything else passes through."""
+        if scope["type"] not in ("http", "websocket") or SCOPE_KEY in scope:
+            await self.app(scope, receive, send)
+            return
+        scope[SCOPE_KEY] = context = self._context(scope["headers"])
+        pair = (self._header, context.request_id.encode("ascii"))
+
+        async def answer(message: Message) -> None:
+            if message["type"] in _ANSWERS:
+                others = [item for item in message.get("headers", ()) if item[0].lower() != pair[0]]
+                message = {**message, "headers": [*others, pair]}
+            await send(message)
+
+        token = request_context.set(context)
+        try:
+            await self.app(scope, receive, answer)
+        finally:
+            try:
+                request_context.reset(token)
+            except ValueError:  # a server that ends the request in another context than it began in
+                pass
+
+    def _context(self, headers: Iterable[tuple[bytes, bytes]]) -> RequestContext:
+        ids: list[bytes] = []
+        traces: list[bytes] = []
+        wanted = self._header
+        for name, value in headers:
+            if name == wanted:
+                ids.append(value)
+            elif name == b"traceparent":
+                traces.append(value)
+        # Two of one header is how a proxy's value is smuggled past: then neither counts.
+        taken = self._trust and len(ids) == 1 and _SAFE_ID.fullmatch(ids[0])
+        request_id = ids[0].decode("ascii") if taken else str(uuid.uuid4())
+        trace = parse_traceparent(traces[0]) if len(traces) == 1 else None
+        random = os.urandom(24).hex()
+        if trace is None:
+            return RequestContext(request_id, random[:32], random[32:])
+        return RequestContext(request_id, trace[0], random[32:], trace[1], trace[2])
+
+
+class RequestIdFilter(logging.Filter):
+    """Adds `request_id` and `trace_id` to every log record, "-" outside a request. Drops no record.
+
+    Add it to handlers (a logger's filter does not see its children's records), then use `%(request_id)s`.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Set the attributes, unless the record has its own."""
+        context = request_context.get()
+        if not hasattr(record, "request_id"):
+            record.request_id = context.request_id if context else "-"
+        if not hasattr(record, "trace_id"):
+            record.trace_id = context.trace_id if context else "-"
+        return True
+
+
+def install_request_ids(logger: logging.Logger | None = None) -> int:
+    """Add a `RequestIdFilter` to each handler of `logger` (the root logger by default) that has none.
+
+    Returns how many handlers have one now; call it after logging is set up, since 0 means that nothing will happen.
+    """
+    handlers = (logger or logging.getLogger()).handlers
+    for handler in handlers:
+        if not any(isinstance(one, RequestIdFilter) for one in handler.filters):
+            handler.addFilter(RequestIdFilter())
+    return len(handlers)
