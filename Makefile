@@ -1,0 +1,83 @@
+# Every target sets up what it needs: an environment in .venv, with the versions of constraints.txt.
+#
+#   make test PYTHON=python3.13 VENV=.venv-3.13    with another Python, in an environment of its own
+#   make suite ARGS="-k storage -x"                arguments for pytest
+
+VENV ?= .venv
+PYTHON ?=
+WORKERS ?= 2
+ARGS ?=
+
+PY = $(VENV)/bin/python
+READY = $(VENV)/.ready
+PYTEST = $(PY) -m pytest -o cache_dir=$(VENV)/.pytest_cache
+
+.PHONY: help setup demo test suite guards soak bench lint format types smoke constraints clean
+
+help:
+	@echo "make demo         a service under load, its slow operations captured and ranked"
+	@echo "make test         every test but the long ones (make soak), then the timing guards alone"
+	@echo "make lint types   ruff, mypy, pyright            make format       mend what ruff can"
+	@echo "make bench        what profkit costs, measured    make smoke        the wheel in an empty environment"
+	@echo "make constraints  renew the pinned versions       make clean        remove all that make made"
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@python=$$(sh scripts/pythons.sh $(PYTHON)) || exit 1; \
+	if ! $(PY) -c "" 2>/dev/null; then \
+		echo "Setting up $(VENV) with $$python; the first time takes a minute or two"; \
+		rm -rf $(VENV); "$$python" -m venv $(VENV) || exit 1; \
+	fi
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable ".[dev]" --constraint constraints.txt
+	@touch $@
+
+demo: $(READY)
+	@$(PY) examples/agent_service $(ARGS)
+
+test: suite guards
+
+suite: $(READY)
+	$(PYTEST) -n $(WORKERS) --dist loadfile -m "not soak and not guard" $(ARGS)
+
+guards: $(READY)
+	$(PYTEST) -m guard $(ARGS)
+
+soak: $(READY)
+	$(PYTEST) -m soak $(ARGS)
+
+bench: $(READY)
+	@$(PY) -m benchmarks.run $(ARGS)
+
+lint: $(READY)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+format: $(READY)
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+types: $(READY)
+	$(PY) -m mypy
+	$(PY) -m pyright --pythonpath $(PY)
+
+smoke: $(READY)
+	@rm -rf dist
+	$(PY) -m build --outdir dist .
+	$(PY) scripts/smoke.py dist/*.whl
+
+# Works without the environment of the other targets: old pins may be what has to go.
+constraints:
+	@python=$$(sh scripts/pythons.sh $(PYTHON)) || exit 1; \
+	$(PY) -c "" 2>/dev/null || "$$python" -m venv $(VENV) || exit 1
+	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --quiet --disable-pip-version-check uv
+	@echo "# Every version, direct and transitive, for Python 3.11 to 3.13. Renewed by: make constraints" > constraints.new
+	@$(PY) -m uv pip compile pyproject.toml --extra dev --extra all --extra dask --universal --upgrade \
+		--python-version 3.11 --quiet --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+		>> constraints.new || { rm -f constraints.new; exit 1; }
+	@mv constraints.new constraints.txt
+	@echo "constraints.txt: $$(grep -c == constraints.txt) versions"
+
+clean:
+	rm -rf .venv .venv-* dist build constraints.new .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
