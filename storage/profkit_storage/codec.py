@@ -71,7 +71,7 @@ def decode(data: bytes, key: str = "") -> Profile:
     try:
         return from_document(orjson.loads(_document(data)))
     except (ValueError, zstandard.ZstdError) as error:
-        raise CorruptProfile(key, str(error)) from error
+        raise CorruptProfile(key, str(error)) from None  # a JSON error would keep the whole document alive
 
 
 def _document(data: bytes) -> bytes:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from profkit_storage.checks import Malformed
 from profkit_storage.fields import Columns, Fields
-from profkit_storage.keys import MAX_MS
 from profkit_storage.profile import (
     Branch,
     ChildOperation,
@@ -53,7 +52,7 @@ def from_document(document: object) -> Profile:
     frames = _frames(fields)
     nodes = _nodes(fields, len(frames))
     branches = _branches(fields)
-    start_ns = fields.integer("start_ns", 0, MAX_MS * 1_000_000 - 1)
+    start_ns = fields.integer("start_ns")
     cpu = None if fields.get("cpu") is None else fields.number("cpu")
     return Profile(
         id=_id(fields, start_ns),

@@ -27,7 +27,7 @@ _DATE = re.compile(r"date=([0-9]{4}-[0-9]{2}-[0-9]{2})")
 _HOUR = re.compile(r"hour=([01][0-9]|2[0-3])")
 _SERVICE = re.compile(r"service=([A-Za-z0-9_!-]{1,80})")
 _NAME = re.compile(
-    r"([0-9A-Z]{26})\.([A-Za-z0-9_!-]{1,80})\.([A-Za-z0-9_!-]{1,80})\.(0|[1-9][0-9]{0,12})\.([a-z]+)\.([a-z]+)\.pkp"
+    r"([0-9A-Z]{26})\.([A-Za-z0-9_!-]{1,80})\.([A-Za-z0-9_!-]{1,80})\.(0|[1-9][0-9]{0,13})\.([a-z]+)\.([a-z]+)\.pkp"
 )
 _STATUSES = {status.value: status for status in Status}
 _TRIGGERS = {trigger.value: trigger for trigger in Trigger}
