@@ -1,0 +1,181 @@
+"""Secrets inside text: URLs, `key=value`, headers, well-known tokens, private keys and what looks random.
+
+Every pattern takes time linear in the text: quantifiers are possessive, and a run of characters is entered only at
+its start.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from urllib.parse import unquote
+
+from profkit.secret_entropy import hide_random
+from profkit.secret_keys import Kind, is_secret_parameter
+
+MASK = "***"
+
+_SUSPECT = re.compile(r"[:=@%]|--|[A-Za-z0-9+/_.-]{12}|(?i:bearer|basic)\s")
+_WORDS = re.compile(r"[a-z]{1,15}(?:[._/][a-z]{1,15})*+")
+_PEM = re.compile(
+    r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----.*?(?:-----END [A-Z0-9 ]{0,60}-----|\Z)",
+    re.DOTALL,
+)
+_URL = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]*+)://([^\s/?#]*+)([^\s\"'<>]*+)")
+_USERINFO = re.compile(r"(?<![\w.+%~-])([\w.+%~-]++):[^\s/]{1,256}@(?=[\w.\[-])")
+_SCHEME = re.compile(r"(?<![\w-])(bearer|basic)([ \t]++)((?:token[ \t]++)?[\w.~+/=:-]++)", re.IGNORECASE)
+_PAIR = re.compile(r"(?<![\w%.-])([\w%.-]++(?:\[[\w'\"-]*+\])?)\\*+[\"']?\s{0,8}[=:]{1,3}>?")
+_OPTION = re.compile(r"(?<![\w-])--([\w-]++)[\"']?,?\s{1,4}(?!-)")
+_VALUE = re.compile(
+    r"""\s{0,8}(?P<value>[bru]{0,2}\\*+"(?:[^"\\]|\\.)*+"?
+    |[bru]{0,2}\\*+'(?:[^'\\]|\\.)*+'?
+    |[\[({][^\])}]*+[\])}]?
+    |(?:[^\s&;,"']|[&;,](?!\s{0,4}[\w.%-]++\s{0,4}[=:])(?=\S)|["'](?=\w))*+)""",
+    re.DOTALL | re.VERBOSE,
+)
+_LINE = re.compile(r"\s{0,8}(?P<value>\\*+\"[^\"\r\n]*+\"?|'[^'\r\n]*+'?|[^\r\n\"']*+)")
+_NUMBER = re.compile(r"[+-]?\d{1,10}(?:\.\d{1,10})?[a-zA-Z]{0,2}(?![\w-])")
+_WEB = ("http", "https", "ws", "wss")
+_TOKENS = re.compile(
+    r"(?<![A-Za-z0-9])(?:"
+    r"sk-[\w-]{12,}+|[sr]k_(?:live|test)_\w{8,}+|whsec_\w{8,}+|gh[a-z]_\w{16,}+|github_pat_\w{16,}+"
+    r"|xox[a-z]-[\w-]{8,}+|xapp-[\w-]{8,}+|(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,}+|gl[a-z]{2,6}-[\w.-]{16,}+"
+    r"|npm_\w{16,}+|pypi-AgE[\w-]{16,}+|AIza[\w-]{20,}+|ya29\.[\w.-]{16,}+|GOCSPX-[\w-]{16,}+|hf_\w{16,}+"
+    r"|dckr_(?:pat|oat)_[\w-]{16,}+|SG\.[\w-]{12,}+\.[\w-]{12,}+|(?:dop|doo|dor)_v1_\w{16,}+|shp[a-z]{2}_\w{16,}+"
+    r"|lin_api_\w{16,}+|ATATT[\w=-]{16,}+|dapi[0-9a-f]{24,}+|hv[sbr]\.[\w-]{16,}+|sntry[a-z]_[\w=+/-]{16,}+"
+    r"|r8_\w{16,}+|gsk_\w{16,}+|xai-\w{16,}+|pplx-\w{16,}+|nvapi-[\w-]{16,}+|tskey-[\w-]{12,}+|PMAK-[\w-]{16,}+"
+    r"|NRAK-\w{16,}+|AGE-SECRET-KEY-\w{16,}+|eyJ[\w-]{6,}+(?:\.[\w-]*+){1,4}|\d{8,10}:[\w-]{35}"
+    r")"
+)
+_HOOK = re.compile(
+    r"(hooks\.slack\.com/|discord(?:app)?\.com/api/webhooks/|webhook\.office\.com/|api\.telegram\.org/)[^\s\"'<>]++",
+    re.IGNORECASE,
+)
+
+
+def is_suspect(text: str) -> bool:
+    """Whether `text` could hold a secret at all: one quick pass that lets plain short values go."""
+    return _SUSPECT.search(text) is not None and _WORDS.fullmatch(text) is None
+
+
+def scrub(
+    text: str, classify: Callable[[str], Kind], rules: Iterable[re.Pattern[str]] = (), *, hashes: bool = False
+) -> str:
+    """`text` with each secret in it replaced by `***`; with `hashes`, long hexadecimal is left in."""
+    if "%" in text:
+        text = _decoded(text, classify)
+    text = _known(text, classify)
+    for rule in rules:
+        text = rule.sub(MASK, text)
+    return hide_random(text, MASK, hashes=hashes)
+
+
+def is_place(text: str) -> bool:
+    """Whether `text` is a URL or an absolute or explicitly relative path."""
+    return "://" in text or text.startswith(("/", "./", "../", "~", "\\\\")) or text[1:3] in (":\\", ":/")
+
+
+def is_address(text: str) -> bool:
+    """Whether `text` is a URL, a path, or a `key=value` connection string."""
+    return is_place(text) or re.search(r"\w\s{0,4}=\s{0,4}[^\s=]", text) is not None
+
+
+def is_number(text: str) -> bool:
+    """Whether `text` is a plain number, with at most a two-letter unit."""
+    return _NUMBER.fullmatch(text) is not None
+
+
+def _decoded(text: str, classify: Callable[[str], Kind]) -> str:
+    """Percent-decoded and masked if that uncovers a secret, otherwise as it was."""
+    plain = text
+    for _ in range(3):
+        plain = unquote(plain)
+        if "%" not in plain:
+            break
+    masked = _known(plain, classify)
+    return masked if masked != plain else text
+
+
+def _known(text: str, classify: Callable[[str], Kind]) -> str:
+    if "-----BEGIN" in text:
+        text = _PEM.sub(MASK, text)
+    if "://" in text:
+        text = _URL.sub(lambda found: _url(found, classify), text)
+    if "@" in text:
+        text = _USERINFO.sub(rf"\1:{MASK}@", text)
+    if "." in text:
+        text = _HOOK.sub(rf"\1{MASK}", text)
+    if " " in text or "\t" in text:
+        text = _SCHEME.sub(_authorization, text)
+    if "=" in text or ":" in text:
+        text = _pairs(_PAIR, text, classify)
+    if "--" in text:
+        text = _pairs(_OPTION, text, classify)
+    return _TOKENS.sub(MASK, text)
+
+
+def _url(found: re.Match[str], classify: Callable[[str], Kind]) -> str:
+    scheme, authority, tail = found.groups()
+    web = scheme.lower().rpartition("+")[2] in _WEB
+    rest = authority + tail
+    at = _userinfo_end(authority, rest, web=web)
+    userinfo, rest = (rest[:at], rest[at:]) if at >= 0 else ("", rest)
+    if userinfo:
+        # A web address's user is often the token itself (Sentry, `https://TOKEN:x-oauth-basic@...`).
+        user, colon, _ = userinfo.partition(":")
+        userinfo = MASK if web else (f"{user}:{MASK}" if colon else _TOKENS.sub(MASK, user))
+    pieces = re.split(r"([?&;#])", rest)
+    for place in range(2, len(pieces), 2):
+        pieces[place] = _parameter(pieces[place], classify)
+    return f"{scheme}://{userinfo}{''.join(pieces)}"
+
+
+def _userinfo_end(authority: str, rest: str, *, web: bool) -> int:
+    """Where the `@` after the userinfo is, or -1. A password with a raw `/`, `?`, `#` or `@` in it is still one."""
+    host, colon, port = authority.rpartition(":")
+    if "@" in authority:
+        return authority.rfind("@") if web else rest.rfind("@")
+    if colon and (not port.isdigit() or not web) and "]" not in host + port:
+        return rest.rfind("@")
+    return -1
+
+
+def _parameter(piece: str, classify: Callable[[str], Kind]) -> str:
+    name, equals, value = piece.partition("=")
+    if equals and value and is_secret_parameter(name, classify(name)):
+        return f"{name}={MASK}"
+    return piece
+
+
+def _authorization(found: re.Match[str]) -> str:
+    scheme, space, token = found.groups()
+    alone = found.span() == (0, len(found.string))
+    word = token.isalpha() and (token.islower() or token.istitle())
+    if scheme.lower() == "basic" and word and not alone:  # "basic usage", "Basic Authentication"
+        return found[0]
+    return f"{scheme}{space}{MASK}"
+
+
+def _pairs(pattern: re.Pattern[str], text: str, classify: Callable[[str], Kind]) -> str:
+    """The values of `key=value`, `key: value`, `"key": "value"` and `--key value` masked where the key says so."""
+    kept: list[str] = []
+    done = 0
+    for found in pattern.finditer(text):
+        if found.start() < done:
+            continue
+        kind = classify(found[1])
+        if kind in (Kind.PLAIN, Kind.HASH):
+            continue
+        value = (_LINE if kind is Kind.HEADER else _VALUE).match(text, found.end())
+        if value is None or not value["value"] or _may_show(kind, value["value"]):
+            continue
+        kept.append(text[done : value.start("value")] + MASK)
+        done = value.end("value")
+    return "".join([*kept, text[done:]]) if kept else text
+
+
+def _may_show(kind: Kind, value: str) -> bool:
+    bare = value.strip("\"'\\,;)]}")
+    if kind is Kind.COUNT:
+        return is_number(bare)
+    return (kind is Kind.PLACE and is_place(bare)) or (kind is Kind.ADDRESS and is_address(bare))
