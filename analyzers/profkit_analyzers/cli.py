@@ -1,0 +1,24 @@
+"""The `profkit` command's entry point; it needs the `analyze` extra, and says so where that is missing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+_EXTRA = frozenset({"click", "rich"})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with `arguments` (None takes the process's) and return its exit code."""
+    try:
+        from profkit_analyzers.commands import run
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        sys.stderr.write(
+            f'profkit: the command needs {error.name}: install it with: pip install "profkit[analyze]"\n'
+        )
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return run(arguments)

@@ -1,0 +1,79 @@
+"""`profkit list`: which profiles there are, from their keys alone."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+
+import click
+
+from profkit_analyzers.commands.filters import filter_options, make_query, store_argument
+from profkit_analyzers.commands.output import write
+from profkit_analyzers.reporters import listing
+from profkit_analyzers.reporters.figures import counted
+from profkit_analyzers.reporters.terminal import Screen
+from profkit_storage import ProfileEntry, ProfileNotFound, open_storage
+
+_SHOWN = 50
+LIST_SCHEMA = 1
+
+
+@click.command("list")
+@store_argument
+@filter_options
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    help=f"The newest so many; by default {_SHOWN}, and all of them with --json.",
+)
+@click.option("--json", "as_json", is_flag=True, help="JSON in place of a table.")
+def list_profiles(
+    *,
+    store: str,
+    since: str | None,
+    until: str | None,
+    operation: str | None,
+    category: str | None,
+    service: str | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """List the profiles in STORE, the newest last."""
+    query = make_query(since, until, operation, category, service)
+    bound = limit if limit is not None or as_json else _SHOWN
+    foreign = _Counter()
+    newest: deque[ProfileEntry] = deque(maxlen=bound)
+    count = 0
+    with open_storage(store, create=False) as storage:
+        for entry in storage.scan(query, on_problem=foreign.add):
+            newest.append(entry)
+            count += 1
+    if not count:
+        raise ProfileNotFound(f"no profiles that match in {store}{foreign.note()}")
+    if as_json:
+        document = {
+            "schema": LIST_SCHEMA,
+            "count": count,
+            "profiles": [listing.to_dict(entry) for entry in newest],
+            "skipped_count": foreign.count,
+        }
+        write(json.dumps(document, indent=2))
+        return
+    write(listing.render(newest, Screen.of_stdout()))
+    if count > len(newest) or foreign.count:
+        click.echo(f"{len(newest):,} of {counted(count, 'profile')}{foreign.note()}", err=True)
+
+
+class _Counter:
+    """Counts what in the store is no profile, and keeps the first."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._first = ""
+
+    def add(self, key: str, reason: str) -> None:
+        self._first = self._first or f"{key}: {reason}"
+        self.count += 1
+
+    def note(self) -> str:
+        return f"; {self.count:,} skipped, the first is {self._first}" if self.count else ""

@@ -1,0 +1,48 @@
+"""From what a user types to one profile."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+from profkit_storage import Profile, ProfileNotFound, ProfileQuery, ProfileStorage, open_storage
+from profkit_storage.ulid import LENGTH, is_ulid, ulid_milliseconds
+
+_SHORTEST = 6
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MARGIN = timedelta(seconds=1)
+_LATEST_MS = 253_402_300_799_000
+
+
+def load_profile(id: str, store: str) -> Profile:
+    """Return the profile with this id, or with the one id that begins with it (6 letters or more, in either case).
+
+    Raises:
+        ProfileNotFound: there is none, or several; the message names those.
+        CorruptProfile: it is damaged.
+    """
+    wanted = id.strip().upper()
+    with open_storage(store, create=False) as storage:
+        return storage.load(wanted if is_ulid(wanted) else _completed(wanted, store, storage))
+
+
+def _completed(prefix: str, store: str, storage: ProfileStorage) -> str:
+    first, last = prefix.ljust(LENGTH, "0"), prefix.ljust(LENGTH, "Z")
+    if len(prefix) < _SHORTEST or not (is_ulid(first) and is_ulid(last)):
+        raise ProfileNotFound(
+            f"no profile {prefix!r} in {store}: an id has {LENGTH} letters and digits; its first {_SHORTEST} or more do"
+        )
+    query = ProfileQuery(since=_time(first) - _MARGIN, until=_time(last) + _MARGIN)
+    matching = (entry.id for entry in storage.scan(query) if entry.id.startswith(prefix))
+    found = list(itertools.islice(matching, 4))
+    if not found:
+        raise ProfileNotFound(f"no profile {prefix!r} in {store}")
+    if len(found) > 1:
+        more = " and more" if len(found) > 3 else ""
+        raise ProfileNotFound(f"id {prefix!r} is not unique in {store}: {', '.join(found[:3])}{more}")
+    return found[0]
+
+
+def _time(ulid: str) -> datetime:
+    """Return the time inside an id, where `datetime` can hold it."""
+    return _EPOCH + timedelta(milliseconds=min(ulid_milliseconds(ulid), _LATEST_MS))

@@ -1,0 +1,26 @@
+"""Writing to standard output, whose reader may be gone (`| head`)."""
+
+from __future__ import annotations
+
+import sys
+
+from profkit_storage import ProfkitError
+
+
+class OutputClosed(ProfkitError):
+    """The reader of standard output is gone; nothing is said about it, the exit code is that of a closed pipe."""
+
+    exit_code = 141
+
+
+def write(text: str) -> None:
+    """Write `text` and a line end to standard output.
+
+    Raises:
+        OutputClosed: nobody reads it.
+    """
+    try:
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise OutputClosed from error

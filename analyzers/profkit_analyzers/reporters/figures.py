@@ -1,0 +1,19 @@
+"""Figures as people read them."""
+
+from __future__ import annotations
+
+
+def seconds(value: float) -> str:
+    """Return seconds with as many digits as matter."""
+    digits = 2 if abs(value) < 100 else 1 if abs(value) < 1000 else 0
+    return f"{value:,.{digits}f} s"
+
+
+def share(value: float) -> str:
+    """Return a share of 0 to 1 in percent."""
+    return f"{value * 100:.1f} %"
+
+
+def counted(number: float, noun: str) -> str:
+    """Return `number` and `noun`, with an s unless it is one."""
+    return f"{number:,.0f} {noun}" if number == 1 else f"{number:,.0f} {noun}s"

@@ -1,0 +1,130 @@
+"""A report as a page of text: the ranking, seconds by category, and what to run next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from profkit_analyzers.report import Bottleneck, Report
+from profkit_analyzers.reporters.columns import Column, in_columns
+from profkit_analyzers.reporters.figures import counted, seconds, share
+from profkit_analyzers.reporters.terminal import Screen, clipped, printable, written
+
+_WIDE = 140
+_BAR = 24
+_COLUMNS = (
+    Column("#", right=True),
+    Column("operation", shrink=True),
+    Column("category", style="cyan"),
+    Column("owner", shrink=True),
+    Column("call site", shrink=True, keep_end=True),
+    Column("recoverable", right=True, style="bold"),
+    Column("seconds", right=True),
+    Column("share", right=True),
+    Column("operations", right=True),
+    Column("worst example"),
+)
+_NARROW = (0, 1, 5, 6, 7, 8)
+
+
+def render(report: Report, store: str, screen: Screen) -> str:
+    """Return the page; `store` is the address as the user wrote it, for the commands at the end."""
+    return written(_lines(report, store, screen), screen)
+
+
+def _lines(report: Report, store: str, screen: Screen) -> Iterator[Text | str]:
+    yield _summary(report)
+    yield from _skipped(report)
+    yield ""
+    if report.bottlenecks:
+        yield from _ranking(report, screen)
+        left = report.bottlenecks_count - len(report.bottlenecks)
+        if left:
+            yield f"and {counted(left, 'smaller one')}: see --top"
+    else:
+        yield "Nothing is over the budget."
+    yield ""
+    yield from _categories(report, screen)
+    if report.bottlenecks:
+        yield ""
+        yield from _next(report.bottlenecks[0], store)
+
+
+def _summary(report: Report) -> str:
+    count = sum(stats.operations for stats in report.operations.values())
+    budget = "each one's threshold" if report.budget is None else seconds(report.budget)
+    stands_for = f" (for {counted(count, 'slow operation')})" if round(count) != report.profiles else ""
+    return (
+        f"{counted(report.profiles, 'profile')}{stands_for}, {seconds(report.seconds)}; "
+        f"recoverable: the seconds over the budget ({budget})"
+    )
+
+
+def _skipped(report: Report) -> Iterator[str]:
+    if not report.skipped_count:
+        return
+    yield f"{report.skipped_count:,} skipped:"
+    for item in report.skipped:
+        yield f"  {printable(item.key)}: {printable(item.reason)}"
+    if report.skipped_count > len(report.skipped):
+        yield "  ..."
+
+
+def _ranking(report: Report, screen: Screen) -> Iterator[Text]:
+    rows = [_cells(row) for row in report.bottlenecks]
+    if screen.width is None or screen.width >= _WIDE:
+        yield from in_columns(_COLUMNS, rows, screen.width)
+        return
+    columns = [_COLUMNS[index] for index in _NARROW]
+    short = [[row[index] for index in _NARROW] for row in rows]
+    titles, *lines = in_columns(columns, short, screen.width)
+    yield titles
+    indent = " " * (max(len(row[0]) for row in rows) + 2)
+    for line, row in zip(lines, rows, strict=True):
+        yield line
+        kind = f"{indent}{printable(row[2])}  {printable(row[3])}  "
+        place = clipped(printable(row[4]), max(20, screen.width - len(kind)), keep_end=True)
+        yield Text.assemble((kind, "cyan"), place)
+        yield Text(f"{indent}worst example {printable(row[9])}", style="dim")
+
+
+def _cells(row: Bottleneck) -> list[str]:
+    category = f"{row.category}/{row.subcategory}" if row.subcategory else row.category
+    return [
+        str(row.rank),
+        row.operation,
+        category,
+        row.owner,
+        str(row.call_site),
+        seconds(row.recoverable),
+        seconds(row.seconds),
+        share(row.share),
+        f"{row.operations:,.0f}",
+        row.exemplar,
+    ]
+
+
+def _categories(report: Report, screen: Screen) -> Iterator[Text]:
+    total = report.seconds or 1.0
+    named = [*report.categories.items(), ("not observed", report.unobserved)]
+    rows = [
+        [name, seconds(spent), share(spent / total), "#" * round(_BAR * spent / total)]
+        for name, spent in named
+        if spent or name in report.categories
+    ]
+    columns = (
+        Column("by category", shrink=True, style="cyan"),
+        Column("seconds", right=True),
+        Column("share", right=True),
+        Column("", style="dim"),
+    )
+    yield from in_columns(columns, rows, screen.width)
+
+
+def _next(first: Bottleneck, store: str) -> Iterator[Text | str]:
+    place = printable(shlex.quote(store))
+    yield Text("next", style="bold")
+    yield f"profkit show {first.exemplar} {place}"
+    yield f"profkit export {first.exemplar} {place} --format html -o profile.html"
