@@ -62,7 +62,7 @@ class ProfileAnalyzer:
         summary = Summary()
         for done, entry in enumerate(work.entries(), start=1):
             try:
-                profile = self._storage.load(entry.id)
+                profile = self._storage.read(entry)
             except CorruptProfile as error:
                 work.skip(error.key, error.reason)
             except ProfileNotFound:

@@ -83,6 +83,15 @@ class ProfileStorage(abc.ABC):
             CorruptProfile: what is stored is damaged.
         """
 
+    def read(self, entry: ProfileEntry) -> Profile:
+        """Return the profile of an entry that `scan` gave, without looking for its id where the store can.
+
+        Raises:
+            ProfileNotFound: it is gone since.
+            CorruptProfile: what is stored is damaged.
+        """
+        return self.load(entry.id)
+
     @abc.abstractmethod
     def scan(
         self, query: ProfileQuery | None = None, *, on_problem: ProblemHandler = log_problem

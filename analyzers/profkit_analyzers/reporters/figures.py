@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def seconds(value: float) -> str:
     """Return seconds with as many digits as matter."""
-    digits = 2 if abs(value) < 100 else 1 if abs(value) < 1000 else 0
+    digits = 2 if abs(value) < 1000 else 0
     return f"{value:,.{digits}f} s"
 
 

@@ -49,7 +49,7 @@ def _lines(report: Report, store: str, screen: Screen) -> Iterator[Text | str]:
     yield from _categories(report, screen)
     if report.bottlenecks:
         yield ""
-        yield from _next(report.bottlenecks[0], store)
+        yield from _next(report, store)
 
 
 def _summary(report: Report) -> str:
@@ -80,8 +80,9 @@ def _ranking(report: Report, screen: Screen) -> Iterator[Text]:
     columns = [_COLUMNS[index] for index in _NARROW]
     short = [[row[index] for index in _NARROW] for row in rows]
     titles, *lines = in_columns(columns, short, screen.width)
-    yield titles
     indent = " " * (max(len(row[0]) for row in rows) + 2)
+    yield titles
+    yield Text(f"{indent}category  owner  call site", style="bold")
     for line, row in zip(lines, rows, strict=True):
         yield line
         kind = f"{indent}{printable(row[2])}  {printable(row[3])}  "
@@ -123,8 +124,11 @@ def _categories(report: Report, screen: Screen) -> Iterator[Text]:
     yield from in_columns(columns, rows, screen.width)
 
 
-def _next(first: Bottleneck, store: str) -> Iterator[Text | str]:
+def _next(report: Report, store: str) -> Iterator[Text | str]:
+    first = report.bottlenecks[0]
     place = printable(shlex.quote(store))
     yield Text("next", style="bold")
     yield f"profkit show {first.exemplar} {place}"
     yield f"profkit export {first.exemplar} {place} --format html -o profile.html"
+    if len(report.operations) > 1:
+        yield f"profkit analyze {place} --operation {printable(shlex.quote(first.operation))}"
