@@ -246,6 +246,8 @@ def _call(section: _Section) -> CallRule:
 
 def _check_references(source: str, merged: Rules, added: Rules) -> None:
     for category in added.categories.values():
+        if not category.subcategory:
+            continue
         parent = merged.categories.get(category.reported)
         if parent is None or parent.subcategory or parent.kind is not Kind.OWNER:
             place = f"categories.{category.name}.parent"
