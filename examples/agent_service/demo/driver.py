@@ -13,19 +13,23 @@ import httpx
 from demo.plan import Call, slow_call
 from shop.settings import Plant
 
-SLOW_SECONDS = 1.5
-"""How long the slow requests whose size can be chosen shall take."""
-
 
 class Scale(NamedTuple):
-    """How many orders or products to ask for: to measure by, where the slow path is mended, and at most."""
+    """For a slow request whose size can be chosen: the seconds it shall take, and how many orders or products to ask
+    for, `few` to measure by, `mended` where the plant is out, and `most` there are.
+    """
 
+    seconds: float
     few: int
     mended: int
     most: int
 
 
-SCALES = {Plant.N_PLUS_ONE: Scale(300, 2000, 8000), Plant.JSON_ENCODE: Scale(500, 2000, 12_000)}
+SCALES = {
+    # The service is idle while they are measured, and is not when the first of them comes.
+    Plant.N_PLUS_ONE: Scale(1.2, 300, 2000, 8000),
+    Plant.JSON_ENCODE: Scale(1.5, 500, 2000, 12_000),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +56,16 @@ async def send(client: httpx.AsyncClient, call: Call, request_id: str) -> Outcom
 
 
 async def measure_limits(client: httpx.AsyncClient, without: frozenset[Plant]) -> dict[Plant, int]:
-    """How many orders and products take `SLOW_SECONDS` on this machine.
+    """How many orders and products take as long as they shall on this machine.
 
     The best of three is taken: noise only ever adds, so the requests come out a little slower, never faster.
     """
     limits = {plant: scale.mended for plant, scale in SCALES.items()}
     for plant in SCALES.keys() - without:
-        few, _, most = SCALES[plant]
+        target, few, _, most = SCALES[plant]
         nothing, something = [await _best_seconds(client, plant, limit) for limit in (0, few)]
         each = max((something - nothing) / few, 1e-6)
-        limits[plant] = max(few, min(most, round(SLOW_SECONDS / each)))
+        limits[plant] = max(few, min(most, round(target / each)))
     return limits
 
 

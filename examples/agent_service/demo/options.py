@@ -9,7 +9,7 @@ from pathlib import Path
 from shop.settings import Plant
 
 DEFAULT_STORE = Path("demo-profiles")
-FULL, SHORT = (200, 14.0), (100, 5.0)
+FULL, SHORT = (200, 14.0), (100, 4.0)
 """Requests, and the seconds they are spread over."""
 
 

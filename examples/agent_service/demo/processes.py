@@ -24,7 +24,7 @@ class ServerFailed(Exception):
 
 
 class ServerProcess:
-    """`python -m MODULE` on a socket bound here, so that its port is known and nobody else can have it.
+    """`python -m MODULE` on a socket bound here, so that its port is known at once and nobody else can have it.
 
     The child's stdin is a pipe from this process: a child whose parent has died, even by SIGKILL, sees it close
     and ends. It has a session of its own, so Ctrl-C reaches the parent alone, and the parent stops it in order.
@@ -48,11 +48,6 @@ class ServerProcess:
             )
 
     def __enter__(self) -> Self:
-        try:
-            self._wait_until_up()
-        except BaseException:
-            self.stop()
-            raise
         return self
 
     def __exit__(
@@ -60,16 +55,12 @@ class ServerProcess:
     ) -> None:
         self.stop()
 
-    def stop(self) -> None:
-        """Ask the server to finish what it is doing, and wait until it is gone. Calling it twice does nothing."""
-        self._process.terminate()
-        try:
-            self._process.communicate(timeout=STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
+    def wait_until_up(self) -> None:
+        """Wait until the server answers.
 
-    def _wait_until_up(self) -> None:
+        Raises:
+            ServerFailed: it ended, or took too long.
+        """
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             try:
@@ -83,3 +74,12 @@ class ServerProcess:
         raise ServerFailed(
             f"{self.module} did not start; the end of its log:\n{self.log.read_text()[-2000:]}"
         )
+
+    def stop(self) -> None:
+        """Ask the server to finish what it is doing, and wait until it is gone. Calling it twice does nothing."""
+        self._process.terminate()
+        try:
+            self._process.communicate(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()

@@ -5,10 +5,15 @@ from __future__ import annotations
 import logging
 import sys
 
+from profkit.requests import install_request_ids
 from serving import serve
 from shop.app import create_app
 from shop.settings import Settings
 
-logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-logging.getLogger("httpx").setLevel(logging.WARNING)
-serve(create_app(Settings()), int(sys.argv[1]))
+FORMAT = "%(asctime)s %(levelname)s %(name)s [%(request_id)s]: %(message)s"
+
+logging.basicConfig(level=logging.INFO, format=FORMAT)
+logging.getLogger("httpx2").setLevel(logging.WARNING)
+install_request_ids()
+settings = Settings()  # type: ignore[call-arg]  # from the environment
+serve(create_app(settings), int(sys.argv[1]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from profkit.asgi import ProfilingMiddleware, RequestTracker
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -14,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
 import profkit
+from profkit.asgi import ProfilingMiddleware
 from profkit.debug import DiagnosticEndpoints, TokenAuth
 from shop import agent
 from shop.messages import Message
@@ -28,7 +28,7 @@ def create_app(settings: Settings) -> Starlette:
     debug = DiagnosticEndpoints(
         auth=TokenAuth.from_env(),
         config=settings,
-        pools={"db": resources.engine, "llm": resources.llm_http, "carrier": resources.carrier},
+        pools={"db": resources.engine, "llm": resources.llm, "carrier": resources.carrier},
     )
     app = Starlette(
         routes=[
@@ -36,7 +36,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/health", health),
             Mount("/debug", debug),
         ],
-        middleware=[Middleware(RequestTracker), Middleware(ProfilingMiddleware)],
+        middleware=[Middleware(ProfilingMiddleware)],  # it gives every request an id, too
         lifespan=_lifespan,
     )
     app.state.resources = resources

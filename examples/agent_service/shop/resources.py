@@ -18,13 +18,12 @@ class Resources:
     engine: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
     llm: AsyncOpenAI
-    llm_http: httpx.AsyncClient
     carrier: httpx.AsyncClient
     plants: frozenset[Plant]
 
     async def close(self) -> None:
         """Close every pool."""
-        await self.llm_http.aclose()
+        await self.llm.close()
         await self.carrier.aclose()
         await self.engine.dispose()
 
@@ -32,17 +31,15 @@ class Resources:
 def open_resources(settings: Settings) -> Resources:
     """Build the pools; nothing connects before the first request."""
     engine = create_async_engine(f"sqlite+aiosqlite:///{settings.database}")
-    llm_http = httpx.AsyncClient(timeout=30)
     return Resources(
         engine=engine,
         sessions=async_sessionmaker(engine),
         llm=AsyncOpenAI(
             api_key=settings.llm_api_key.get_secret_value(),
             base_url=f"{settings.outside}/v1",
-            http_client=llm_http,
+            timeout=30,
             max_retries=4,
         ),
-        llm_http=llm_http,
         carrier=httpx.AsyncClient(base_url=f"{settings.outside}/carrier", timeout=30),
         plants=frozenset(Plant) - settings.without,
     )

@@ -22,7 +22,8 @@ async def order_history(message: Message, resources: Resources) -> bytes:
     """The last `message.limit` orders of the customer, each with its lines."""
     read = read_orders_one_by_one if Plant.N_PLUS_ONE in resources.plants else read_orders_in_two_queries
     async with resources.sessions() as session:
-        return orjson.dumps(await read(session, message.customer, message.limit))
+        history = await read(session, message.customer, message.limit)
+    return orjson.dumps(history)
 
 
 async def read_orders_one_by_one(session: AsyncSession, customer: int, limit: int) -> History:

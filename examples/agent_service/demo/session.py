@@ -1,0 +1,82 @@
+"""The demo from start to end."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from demo.driver import Outcome
+from demo.load import run_load
+from demo.options import Options
+from demo.processes import ServerProcess
+from demo.report import analyze, show_commands, show_ranking, show_requests
+from profkit_storage import open_storage
+from shop.database import create_database
+
+
+def run(options: Options, folder: Path, console: Console) -> None:
+    """Start the service and what it needs, put it under load, look at it, stop it, and say what was found.
+
+    Files that nobody needs afterwards go to `folder`.
+    """
+    if not options.keep:
+        _forget_earlier_runs(options.store)
+    started = datetime.now(UTC)
+    token = secrets.token_urlsafe(24)
+    with ServerProcess("outside", folder / "outside.log") as outside:
+        environment = _environment(options, folder, outside.url, token)
+        with ServerProcess("shop", folder / "shop.log", environment) as shop:
+            rows = create_database(folder / "shop.db")
+            outside.wait_until_up()
+            shop.wait_until_up()
+            print(
+                f"A database of {rows:,} rows. The service is at {shop.url}, what it calls at {outside.url}."
+            )
+            outcomes = run_load(shop.url, options, console)
+            show_requests(outcomes, console)
+            _write_log(options.log, outcomes)
+            # show_tour(take_tour(shop.url, token), console)
+            if options.keep_running:
+                _wait_for_interrupt(shop.url, token)
+    # The service has stopped: profkit.shutdown() has stored what was still queued.
+    report = analyze(options.store, started)
+    show_ranking(report, options.store)
+    show_commands(options.store, report)
+
+
+def _environment(options: Options, folder: Path, outside: str, token: str) -> dict[str, str]:
+    return {
+        "PROFKIT_DEBUG_TOKEN": token,
+        "SHOP_DATABASE": str(folder / "shop.db"),
+        "SHOP_OUTSIDE": outside,
+        "SHOP_LLM_API_KEY": f"sk-{secrets.token_hex(16)}",
+        "SHOP_PROFILES": str(options.store.resolve()),
+        "SHOP_WITHOUT": json.dumps(sorted(options.without)),
+    }
+
+
+def _forget_earlier_runs(store: Path) -> None:
+    if store.is_dir():
+        with open_storage(store) as storage:
+            for entry in list(storage.scan()):
+                storage.delete(entry.id)
+
+
+def _write_log(path: Path | None, outcomes: list[Outcome]) -> None:
+    if path is not None:
+        path.write_text("".join(json.dumps(outcome.as_dict()) + "\n" for outcome in outcomes))
+
+
+def _wait_for_interrupt(url: str, token: str) -> None:
+    print(f"\nThe service keeps running until Ctrl-C. Its debug routes are at {url}/debug, for example:")
+    print(f"  curl -H 'Authorization: Bearer {token}' {url}/debug/profile")
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        print("Stopping.")
