@@ -6,6 +6,7 @@ Beginning and ending one is the hot path of profkit. What it costs is in benchma
 from __future__ import annotations
 
 import asyncio
+import inspect
 from contextvars import ContextVar, Token
 from sys import _getframe
 from time import perf_counter
@@ -19,6 +20,8 @@ from profkit_storage import Status
 if TYPE_CHECKING:
     from profkit.profiler import PerformanceProfiler
     from profkit.sampling.calltree import Recording
+
+_GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 current: ContextVar[Operation | None] = ContextVar("profkit_operation", default=None)
 """The innermost operation in flight of the running thread or task."""
@@ -51,40 +54,26 @@ class Operation:
     in flight always outlives neither its frame nor that frame's id.
     """
 
-    __slots__ = (
-        "_profiler",
-        "_token",
-        "children",
-        "coroutine",
-        "dropped_children",
-        "ended",
-        "frame",
-        "number",
-        "parent",
-        "recording",
-        "request",
-        "root",
-        "site",
-        "started",
-        "status",
-        "tags",
-        "task",
-        "thread",
-    )
+    # Defaults of the class, not slots filled one by one: most operations never touch them. 15 % of the hot path.
+    coroutine: CoroutineType[Any, Any, Any] | None = None
+    frame: FrameType | None = None
+    task: asyncio.Task[Any] | None = None
+    parent: Operation | None = None
+    request: RequestContext | None = None
+    recording: Recording | None = None
+    children: list[Child] | None = None
+    dropped_children = 0
+    tags: dict[str, object] | None = None
+    status = Status.OK
+    started = 0.0
+    ended = 0.0
+    root: int
+    number: int
+    thread: WatchedThread
 
     def __init__(self, profiler: PerformanceProfiler, site: Site) -> None:
         self._profiler = profiler
         self.site = site
-        self.coroutine: CoroutineType[Any, Any, Any] | None = None
-        self.frame: FrameType | None = None
-        self.task: asyncio.Task[Any] | None = None
-        self.recording: Recording | None = None
-        self.children: list[Child] | None = None
-        self.tags: dict[str, object] | None = None
-        self.status = Status.OK
-        self.ended = 0.0
-        self.started = 0.0
-        self.dropped_children = 0
 
     def tag(self, **tags: object) -> Self:
         """Attach values to the profile: text, numbers, true or false. Secrets in them are masked."""
@@ -104,10 +93,13 @@ class Operation:
         profiler = self._profiler
         parent = current.get()
         # One that has ended is no parent: tasks that start tasks would keep every operation before them alive.
-        self.parent: Operation | None = None if parent is None or parent.ended else parent
+        if parent is not None and not parent.ended:
+            self.parent = parent
+        request = request_context.get()
+        if request is not None:
+            self.request = request
         self.root = root
-        self.request: RequestContext | None = request_context.get()
-        self.thread: WatchedThread = this.thread
+        self.thread = this.thread
         self.number = next(profiler.numbers)
         self._token: Token[Operation | None] = current.set(self)
         self.started = perf_counter()
@@ -148,7 +140,9 @@ class Operation:
             parent.dropped_children += 1 + len(self.children or ())
             return
         name, category, _ = self.site
-        children.append(Child(self.number, parent.number, name, category, self.started, self.ended, self.tags))
+        children.append(
+            Child(self.number, parent.number, name, category, self.started, self.ended, self.tags)
+        )
         if self.children:
             children.extend(self.children[: room - 1])
             parent.dropped_children += max(0, len(self.children) - room + 1)
@@ -159,7 +153,8 @@ class Operation:
         if not self._profiler.active and not self._profiler.activate():
             self.ended = -1.0
             return self
-        # Held, not only its id: this frame may end before the operation does (ExitStack, a helper that enters).
+        frame = _entering_frame(frame)
+        # Held, not only its id: it may end before the operation does (a helper that enters).
         self.frame = frame
         self.task = running_task()
         self.begin(id(frame))
@@ -188,6 +183,15 @@ class Operation:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._exit(error)
+
+
+def _entering_frame(frame: FrameType) -> FrameType:
+    """Return the function a `with` block is part of, past context managers made of generators or kept on a stack."""
+    while frame.f_back is not None and (
+        frame.f_code.co_flags & _GENERATOR or frame.f_globals.get("__name__") == "contextlib"
+    ):
+        frame = frame.f_back
+    return frame
 
 
 def running_task() -> asyncio.Task[Any] | None:
