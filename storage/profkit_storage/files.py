@@ -12,7 +12,7 @@ from pathlib import Path
 STALE_SECONDS = 3600.0
 """Age at which the temporary file of a writer that was killed may go."""
 
-_ATTEMPTS = 10
+_ATTEMPTS = 50
 _NO_DIRECTORY_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
 
 
@@ -71,27 +71,28 @@ def _replace(temporary: Path, path: Path) -> None:
 
 
 def make_directories(directory: Path) -> None:
-    """Make a private directory and what is missing above it; others may do and undo the same meanwhile."""
+    """Make a private directory and what is missing above it.
+
+    Others may clear it away at once: whoever goes on to use it must be ready to call this again.
+    """
     if directory.is_dir():
         return
-    for _ in range(_ATTEMPTS):
-        missing = [directory, *directory.parents]
-        missing = [path for path in missing if not path.exists()]
-        try:
-            for path in reversed(missing):
-                with contextlib.suppress(FileExistsError):
-                    path.mkdir(mode=0o700)
-                    sync_directory(path.parent)
-        except FileNotFoundError:
+    for path in reversed([directory, *directory.parents]):
+        if path.exists():
             continue
-        break
-    if not directory.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory))
+        try:
+            path.mkdir(mode=0o700)
+        except (FileExistsError, FileNotFoundError):
+            continue  # another was faster, to make it or to clear away what is above
+        sync_directory(path.parent)
 
 
 def sync_directory(directory: Path) -> None:
-    """Bring a directory's names down to the disk, where the file system can."""
-    descriptor = os.open(directory, os.O_RDONLY)
+    """Bring a directory's names down to the disk, where the file system can; one that is gone has none."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+    except FileNotFoundError:
+        return
     try:
         os.fsync(descriptor)
     except OSError as error:

@@ -121,9 +121,11 @@ class LocalStorage(ProfileStorage):
 
     def _read(self, entry: ProfileEntry) -> bytes | None:
         """Return a file's bytes; None if it was replaced or removed since it was listed."""
+        if entry.size > MAX_SIZE:
+            raise CorruptProfile(entry.key, f"{entry.size} bytes, too long for a profile")
         try:
             with (self._root / entry.key).open("rb") as file:
-                return file.read(MAX_SIZE + 1)
+                return file.read(MAX_SIZE)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -165,8 +167,6 @@ def _storage_error(path: Path, what: str, error: OSError) -> StorageError:
 
 
 def _decoded(data: bytes, entry: ProfileEntry) -> Profile:
-    if len(data) > MAX_SIZE:
-        raise CorruptProfile(entry.key, "too long for a profile")
     profile = decode(data, entry.key)
     if profile.id != entry.id:
         raise CorruptProfile(entry.key, f"holds another profile, {profile.id}")

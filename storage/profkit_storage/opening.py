@@ -17,7 +17,7 @@ _ALLOWED = "allowed are a directory's path, file:///directory, memory:// and mem
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//)?")
 _MEMORY_NAME = re.compile(r"[A-Za-z0-9._-]*")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_USER = re.compile(r"(?<=//)[^/@]*@")
+_USER = re.compile(r"(?<=//).*@", re.DOTALL)
 
 
 def open_storage(url: str | os.PathLike[str], *, create: bool = True) -> ProfileStorage:
@@ -51,9 +51,7 @@ def _memory(url: str, name: str) -> MemoryStorage:
 def _file_path(url: str, rest: str) -> str:
     host, slash, path = rest.partition("/")
     if host not in {"", "localhost"}:
-        raise _refused(
-            url, f"file:// takes no host but localhost, not {host!r}; a path begins with a third slash"
-        )
+        raise _refused(url, "file:// takes no host but localhost, and a path begins with a third slash")
     if not slash:
         raise _refused(url, "file:// needs an absolute path")
     if "?" in path or "#" in path:
