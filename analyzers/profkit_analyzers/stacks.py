@@ -48,6 +48,8 @@ def verdicts(profile: Profile, table: CategoryTable) -> list[Verdict]:
         match = matches[node.frame]
         if match is not None:
             verdict = _library(verdict, match)
+        elif frame.origin is Origin.SYNTHETIC:
+            verdict = verdict._replace(wait=verdict.wait or frame.qualname.strip("[]"), own=False)
         elif frame.origin is not Origin.APPLICATION and frame.origin is not Origin.NATIVE:
             verdict = verdict._replace(own=False)
         found.append(verdict)

@@ -1,0 +1,53 @@
+"""Frames as a capture would resolve them, in one line each, and what a single stack is blamed on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from profkit_analyzers.attribution import attribute
+from profkit_storage import Frame, Origin
+from profkit_storage.categories import default_categories
+
+
+class Frames:
+    """`app("module:qualname")`, `lib("module:qualname", "distribution")`, `std(...)`, `native(text, module)`."""
+
+    await_ = Frame("[await]", "", 0, "", "", Origin.SYNTHETIC)
+
+    def app(self, name: str) -> Frame:
+        return self._make(name, "", Origin.APPLICATION)
+
+    def lib(self, name: str, distribution: str | None = None) -> Frame:
+        top = name.partition(":")[0].partition(".")[0]
+        return self._make(name, top if distribution is None else distribution, Origin.SITE_PACKAGES)
+
+    def std(self, name: str) -> Frame:
+        return self._make(name, "", Origin.STDLIB)
+
+    def native(self, text: str, module: str = "", distribution: str = "") -> Frame:
+        return Frame(text, "", 0, module, distribution, Origin.NATIVE)
+
+    def _make(self, name: str, distribution: str, origin: Origin) -> Frame:
+        module, _, qualname = name.partition(":")
+        return Frame(qualname, f"/there/{module.replace('.', '/')}.py", 10, module, distribution, origin)
+
+
+@pytest.fixture(scope="session")
+def frames() -> Frames:
+    return Frames()
+
+
+@pytest.fixture
+def blame(make_profile) -> Callable[..., tuple[str, str, str]]:
+    """`blame(stack, **fields)`: the (category, owner, call site) of a profile with that one stack."""
+
+    def run(stack, state=None, **fields):
+        profile = make_profile(stacks=[(stack, 2.0)], states=[state] if state else (), **fields)
+        found = attribute(profile, default_categories()).seconds
+        assert sum(found.values()) == pytest.approx(2.0)
+        (key,) = found
+        return f"{key.category}/{key.subcategory}".rstrip("/"), key.owner, str(key.call_site)
+
+    return run

@@ -1,0 +1,257 @@
+"""To whom a sample's seconds go, one stack at a time, and that none are lost."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from profkit_analyzers.attribution import attribute
+from profkit_storage import Branch, ChildOperation, Frame, Node, Origin, Profile, Sample, Sampling, State
+from profkit_storage.categories import default_categories
+
+TABLE = default_categories()
+
+
+def child(name: str, category: str, start: float, end: float, parent: int = -1) -> ChildOperation:
+    return ChildOperation(name, category, start, end, {}, parent)
+
+
+def test_the_owner_nearest_to_the_leaf_wins_and_a_driver_beats_the_orm(frames, blame):
+    orm = frames.lib("sqlalchemy.orm.session:Session.execute", "SQLAlchemy")
+    stack = [frames.app("app:list_orders"), orm, frames.lib("psycopg.cursor:Cursor.execute", "psycopg")]
+    assert blame(stack) == ("db", "psycopg", "app.list_orders (line 13)")
+
+
+def test_an_unknown_driver_gives_way_to_the_library_that_called_it(frames, blame):
+    engine = frames.lib("sqlalchemy.engine.default:DefaultDialect.do_execute", "SQLAlchemy")
+    assert blame([frames.app("app:f"), engine, frames.native("cursor.execute")])[:2] == ("db", "sqlalchemy")
+    assert blame([frames.app("app:f"), frames.native("cursor.execute")])[:2] == ("db", "dbapi")
+    assert blame([frames.app("app:f"), engine, frames.native("cursor.execute", "_sqlite3")])[1] == "sqlite3"
+
+
+def test_transport_and_waits_hand_on_to_the_sdk_above(frames, blame):
+    stack = [
+        frames.app("app.llm:complete"),
+        frames.lib("openai.resources:create", "openai"),
+        frames.lib("httpx._client:Client.send", "httpx"),
+        frames.lib("httpcore._sync:handle", "httpcore"),
+        frames.std("ssl:SSLSocket.read"),
+        frames.native("self._sslobj.read"),
+    ]
+    assert blame(stack) == ("llm", "openai", "app.llm.complete (line 13)")
+    retry = [
+        *stack[:2],
+        frames.lib("openai._base_client:_sleep_for_retry", "openai"),
+        frames.native("time.sleep", "time"),
+    ]
+    assert blame(retry, State.WAITING) == ("llm", "openai", "app.llm.complete (line 13)")
+
+
+def test_transport_without_an_owner_is_http_under_the_library_the_application_called(frames, blame):
+    stack = [
+        frames.app("app:fetch"),
+        frames.lib("httpx._api:get", "httpx"),
+        frames.lib("httpcore._sync:handle", "httpcore"),
+        frames.std("socket:SocketIO.readinto"),
+    ]
+    assert blame(stack) == ("http", "httpx", "app.fetch (line 13)")
+    assert blame(stack, category="llm") == ("llm", "httpx", "app.fetch (line 13)")
+    around = frames.lib("langgraph.pregel:invoke", "langgraph")
+    assert blame([frames.app("app:main"), around, *stack])[0] == "http"
+
+
+def test_transport_in_a_tool_goes_to_the_remote_child_operation_around_it(frames, blame):
+    stack = [
+        frames.app("app:main"),
+        frames.app("app:ask"),
+        frames.lib("httpx._api:get", "httpx"),
+        frames.await_,
+    ]
+    assert blame(stack, children=(child("llm.chat", "llm", 0, 2),)) == (
+        "llm",
+        "llm.chat",
+        "app.ask (line 13)",
+    )
+    assert blame(stack, children=(child("tool", "agent", 0, 2),))[0] == "http"
+
+
+def test_a_wait_without_an_owner_is_the_operations_own(frames, blame):
+    sleep = [frames.app("app:main"), frames.std("asyncio.tasks:sleep"), frames.await_]
+    assert blame(sleep) == ("agent", "asyncio.sleep", "app.main (line 13)")
+    assert blame([frames.app("app:main"), frames.await_]) == ("agent", "await", "app.main (line 13)")
+    tenacity = [
+        frames.app("app:main"),
+        frames.lib("tenacity:sleep", "tenacity"),
+        frames.native("time.sleep", "time"),
+    ]
+    assert blame(tenacity, category="")[:2] == ("application", "tenacity")
+
+
+def test_serialization_names_the_sdk_it_serves_and_else_the_outermost_serializer(frames, blame):
+    dumps = [frames.std("json:dumps"), frames.std("json.encoder:JSONEncoder.encode")]
+    sdk = frames.lib("openai.resources:create", "openai")
+    assert blame([frames.app("app:f"), sdk, frames.lib("httpx._models:encode", "httpx"), *dumps])[:2] == (
+        "serialization",
+        "openai",
+    )
+    assert blame([frames.app("app:f"), *dumps])[:2] == ("serialization", "json")
+    model = frames.lib("pydantic.main:BaseModel.model_dump_json", "pydantic")
+    core = frames.native("SchemaSerializer.to_json", "pydantic_core._pydantic_core")
+    assert blame([frames.app("app:f"), model, core])[:2] == ("serialization", "pydantic")
+    agent = frames.lib("langgraph.pregel:invoke", "langgraph")
+    assert blame([frames.app("app:f"), agent, frames.app("app:node"), *dumps]) == (
+        "serialization",
+        "json",
+        "app.node (line 13)",
+    )
+
+
+def test_plain_code_is_the_operations_own_as_one_place_whatever_line_it_is_at(frames, blame):
+    assert blame([frames.app("app:main"), frames.app("app:crunch")]) == ("agent", "application", "app.crunch")
+    assert blame([frames.app("app:crunch"), frames.native("len", "builtins")])[2] == "app.crunch"
+    assert blame([frames.app("app:crunch"), frames.std("re:sub")])[2] == "app.crunch (line 13)"
+    assert blame([frames.app("app:crunch")], category="")[0] == "application"
+    assert blame([frames.app("app:crunch")], category="payments")[0] == "payments"
+
+
+def test_a_framework_above_the_application_comes_after_the_child_operation_below_it(frames, blame):
+    stack = [
+        frames.app("app:main"),
+        frames.lib("langgraph.pregel:invoke", "langgraph"),
+        frames.app("app:tool"),
+    ]
+    assert blame(stack, category="http") == ("agent", "langgraph", "app.tool")
+    found = blame(stack, category="http", children=(child("orders.tool", "db", 0, 2),))
+    assert found == ("db", "orders.tool", "app.tool")
+
+
+def test_library_code_inside_a_child_operation_is_the_librarys(frames, blame):
+    stack = [frames.app("app:main"), frames.app("app:tool"), frames.std("json:dumps")]
+    assert blame(stack, children=(child("tool", "db", 0, 2),))[:2] == ("serialization", "json")
+
+
+def test_a_stack_without_application_code_is_placed_at_its_root(frames, blame):
+    root = frames.lib("celery.app:run", "celery")
+    assert blame([root, frames.lib("redis.client:get", "redis")]) == (
+        "db/cache",
+        "redis",
+        "celery.app.run (line 13)",
+    )
+
+
+def test_a_colliding_name_of_the_applications_own_is_plain_code(frames, blame):
+    assert blame([frames.app("agents:run"), frames.app("json:dumps")]) == (
+        "agent",
+        "application",
+        "json.dumps",
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "holder", "expected"),
+    [
+        (State.STARVED, 1, ("runtime", "event_loop", "app.report.encode")),
+        (State.HELD, 1, ("runtime", "event_loop", "app.report.encode")),
+        (State.HELD, -1, ("runtime", "event_loop", "[not known]")),
+        (State.GC, -1, ("runtime", "gc", "app.main (line 13)")),
+    ],
+)
+def test_what_the_loop_or_the_collector_had_is_the_runtimes(make_profile, frames, state, holder, expected):
+    profile = make_profile(
+        stacks=[([frames.app("app:main"), frames.lib("openai.x:y", "openai")], 2.0)],
+        children=(child("llm", "llm", 0, 2),),
+    )
+    sample = profile.samples[0]._replace(state=state, holder=holder)
+    fields = {"frames": (*profile.frames[:1], frames.app("app.report:encode"), *profile.frames[1:])}
+    nodes = tuple(node._replace(frame=node.frame + 1) if node.frame else node for node in profile.nodes)
+
+    profile = dataclasses.replace(profile, samples=(sample,), nodes=nodes, **fields)
+    (key,) = attribute(profile, TABLE).seconds
+    assert (key.category, key.owner, str(key.call_site)) == expected
+
+
+names = st.sampled_from(
+    ["app.a:f", "app.b:g", "redis.client:get", "json:dumps", "httpx:get", "openai:create", "x:y"]
+)
+origins = st.sampled_from(list(Origin))
+
+
+@st.composite
+def any_profiles(draw: st.DrawFn) -> Profile:
+    """Profiles of random stacks, states, children and branches, as odd as the codec lets through."""
+    frames = tuple(
+        Frame(name.partition(":")[2], "", 1, name.partition(":")[0], "redis", origin)
+        for name, origin in draw(st.lists(st.tuples(names, origins), min_size=1, max_size=6))
+    )
+    frame = st.integers(0, len(frames) - 1)
+    count = draw(st.integers(1, 12))
+    nodes = tuple(
+        Node(draw(st.integers(-1, index - 1)), draw(frame), draw(st.integers(0, 9))) for index in range(count)
+    )
+    seconds = st.floats(0, 2, allow_nan=False)
+    branches = tuple(
+        Branch(f"b{n}", -1, draw(seconds), draw(seconds)) for n in range(draw(st.integers(0, 2)))
+    )
+    samples = tuple(
+        Sample(
+            draw(st.integers(0, count - 1)),
+            draw(seconds),
+            branch=draw(st.integers(-1, len(branches) - 1)),
+            state=draw(st.sampled_from(State)),
+            holder=draw(st.integers(-1, len(frames) - 1)),
+        )
+        for _ in range(draw(st.integers(0, 8)))
+    )
+    total = draw(st.integers(0, 4))
+    children = tuple(
+        ChildOperation(
+            draw(st.sampled_from("fgh")),
+            draw(st.sampled_from(["", "db", "agent", "mine"])),
+            *sorted((draw(seconds), draw(seconds))),
+            {},
+            draw(st.integers(-1, number - 1)),
+        )
+        for number in range(total)
+    )
+    unobserved = draw(seconds)
+    return Profile(
+        id="0" * 26,
+        operation="op",
+        category=draw(st.sampled_from(["", "agent", "llm", "wait", "mine"])),
+        start_ns=0,
+        wall=sum(sample.wall for sample in samples) + unobserved,
+        service="s",
+        frames=frames,
+        nodes=nodes,
+        samples=samples,
+        children=children,
+        branches=branches,
+        sampling=Sampling(unobserved=unobserved),
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(profile=any_profiles())
+def test_every_second_goes_to_exactly_one_blame(profile):
+    found = attribute(profile, TABLE)
+    assert sum(found.seconds.values()) == pytest.approx(sum(sample.wall for sample in profile.samples))
+    assert sum(found.seconds.values()) + found.unobserved == pytest.approx(profile.wall)
+    runtime = sum(seconds for key, seconds in found.seconds.items() if key.category == "runtime")
+    lost = (State.STARVED, State.HELD, State.GC)
+    assert runtime == pytest.approx(sum(sample.wall for sample in profile.samples if sample.state in lost))
+    assert all(
+        key.category not in ("wait", "transport") or profile.category == "wait" for key in found.seconds
+    )
+    assert all(key.category and key.owner and key.call_site.name for key in found.seconds)
+
+
+def test_the_work_grows_with_distinct_stacks_and_not_with_samples(make_profile, frames, monkeypatch):
+    calls = []
+    match = TABLE.match
+    monkeypatch.setattr(TABLE, "match", lambda frame: calls.append(frame) or match(frame))
+    stack = [frames.app("app:main"), frames.lib("redis.client:get", "redis")]
+    attribute(make_profile(stacks=[(stack, 0.01), (stack[:1], 0.01)] * 500), TABLE)
+    assert len(calls) == 2
