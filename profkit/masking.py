@@ -91,7 +91,7 @@ class Masker:
         """`key` as it may be shown: keys can hold secrets too."""
         found = self._names.get(key)
         if found is None:
-            found = self.mask_text_under(key, Kind.HASH)
+            found = self.mask_text_under(key, Kind.PLAIN)
             _remember(self._names, key, found)
         return found
 

@@ -16,14 +16,14 @@ from profkit.secret_keys import Kind, is_secret_parameter
 MASK = "***"
 
 _SUSPECT = re.compile(r"[:=@%]|--|[A-Za-z0-9+/_.-]{12}|(?i:bearer|basic)\s")
-_WORDS = re.compile(r"[a-z]{1,15}(?:[._/][a-z]{1,15})*+")
+_WORDS = re.compile(r"(?!(?:[sr]k|whsec)_)[a-z]{1,15}(?:[._/][a-z]{1,15})*+")
 _PEM = re.compile(
     r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----.*?(?:-----END [A-Z0-9 ]{0,60}-----|\Z)",
     re.DOTALL,
 )
 _URL = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]*+)://([^\s/?#]*+)([^\s\"'<>]*+)")
 _USERINFO = re.compile(r"(?<![\w.+%~-])([\w.+%~-]++):[^\s/]{1,256}@(?=[\w.\[-])")
-_SCHEME = re.compile(r"(?<![\w-])(bearer|basic)([ \t]++)((?:token[ \t]++)?[\w.~+/=:-]++)", re.IGNORECASE)
+_SCHEME = re.compile(r"(?<![\w-])(bearer|basic)([ \t]++)((?:token[ \t]++)?[^\s,;\"'<>]++)", re.IGNORECASE)
 _PAIR = re.compile(r"(?<![\w%.-])([\w%.-]++(?:\[[\w'\"-]*+\])?)\\*+[\"']?\s{0,8}[=:]{1,3}>?")
 _OPTION = re.compile(r"(?<![\w-])--([\w-]++)[\"']?,?\s{1,4}(?!-)")
 _VALUE = re.compile(
@@ -176,6 +176,6 @@ def _pairs(pattern: re.Pattern[str], text: str, classify: Callable[[str], Kind])
 
 def _may_show(kind: Kind, value: str) -> bool:
     bare = value.strip("\"'\\,;)]}")
-    if kind is Kind.COUNT:
-        return is_number(bare)
+    if kind is Kind.COUNT or bare == MASK:  # what is masked already keeps what is behind it
+        return bare == MASK or is_number(bare)
     return (kind is Kind.PLACE and is_place(bare)) or (kind is Kind.ADDRESS and is_address(bare))

@@ -156,7 +156,7 @@ class Walk:
 
     def _container(self, value: object, kind: Kind, show: Callable[[], object]) -> object:
         if kind is Kind.SECRET or kind is Kind.HEADER:
-            return MASK
+            return MASK if type(value) not in (dict, list, tuple, set) or value else show()
         if id(value) in self._above:
             return "<cycle>"
         if len(self._above) >= MAX_DEPTH:

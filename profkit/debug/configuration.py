@@ -93,8 +93,9 @@ def _application(config: object, masker: Masker) -> object:
 
 def _has_parts(config: object) -> bool:
     """Whether the masker shows `config`'s parts by itself."""
-    simple = config is None or isinstance(config, str | bytes | int | float | list | tuple | set | frozenset)
-    return simple or named_parts(config) is not None
+    if named_parts(config) is not None:
+        return True
+    return config is None or isinstance(config, str | bytes | int | float | list | tuple | set | frozenset)
 
 
 def _attributes(config: object) -> dict[str, object] | None:
