@@ -92,6 +92,10 @@ class ProfileStorage(abc.ABC):
         """
         return self.load(entry.id)
 
+    def load_entry(self, entry: ProfileEntry) -> Profile:
+        """Do as `load(entry.id)` does, for an entry from this store's `scan`: a store need not look for it again."""
+        return self.load(entry.id)
+
     @abc.abstractmethod
     def scan(
         self, query: ProfileQuery | None = None, *, on_problem: ProblemHandler = log_problem

@@ -116,6 +116,8 @@ def remove_empty(directory: Path, above: Path) -> None:
     while directory != above:
         try:
             directory.rmdir()
+        except FileNotFoundError:
+            pass
         except OSError:
             return
         directory = directory.parent

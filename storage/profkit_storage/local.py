@@ -66,11 +66,12 @@ class LocalStorage(ProfileStorage):
         self._sweep()
         # Looked up before the new one is there: two writers of one id must not remove each other's.
         earlier = self._find(entry.id)
+        path = self._root / entry.key
         try:
-            temporary = files.write_temporary(self._incoming, data)
-            files.move_into_place(temporary, self._root / entry.key)
+            files.move_into_place(files.write_temporary(self._incoming, data), path)
         except OSError as error:
-            raise _storage_error(self._root / entry.key, "cannot be written", error) from error
+            files.remove_empty(path.parent, self._root / LAYOUT)
+            raise _storage_error(path, "cannot be written", error) from error
         for other in earlier:
             if other.key != entry.key:
                 # The new one is safe, and counts before an older one that cannot be removed.
@@ -87,6 +88,10 @@ class LocalStorage(ProfileStorage):
             if data is not None:
                 return _decoded(data, found[0])
         raise ProfileNotFound(f"no profile {id!r} in {self.url}")
+
+    def load_entry(self, entry: ProfileEntry) -> Profile:
+        data = self._read(entry) if parse_key(entry.key, entry.size) == entry else None
+        return self.load(entry.id) if data is None else _decoded(data, entry)
 
     def scan(
         self, query: ProfileQuery | None = None, *, on_problem: ProblemHandler = log_problem

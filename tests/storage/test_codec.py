@@ -164,7 +164,7 @@ def test_names_that_utf8_cannot_carry_are_spelled_out(make_profile):
 
 
 @given(data=st.data())
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_no_damage_goes_unseen(make_profile, data):
     whole = encode(make_profile(id=STEADY))
     kind = data.draw(st.sampled_from(["flip", "cut", "append", "insert", "random"]))
@@ -195,7 +195,7 @@ def places(value, path=()):
 
 
 @given(data=st.data())
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_a_well_sealed_document_with_anything_in_any_place(make_profile, data):
     document = orjson.loads(orjson.dumps(to_document(make_profile(id=STEADY))))
     path = data.draw(st.sampled_from(sorted(places(document), key=repr)))

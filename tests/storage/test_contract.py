@@ -177,6 +177,22 @@ def test_what_cannot_be_encoded_leaves_nothing(store, make_profile, scan):
     assert scan(store) == []
 
 
+def test_loading_by_entry(subject, store, make_profile):
+    profile = make_profile(status=Status.RUNNING, trigger=Trigger.STALLED)
+    entry, other = store.put(profile), store.put(make_profile())
+    assert store.load_entry(entry) == profile
+
+    after = make_profile(id=profile.id)
+    replacing = store.put(after)
+    assert store.load_entry(entry) == after, "an entry from before still finds it"
+    subject.overwrite(replacing, b"x" * 500)
+    with pytest.raises(CorruptProfile):
+        store.load_entry(replacing)
+    store.delete(other.id)
+    with pytest.raises(ProfileNotFound):
+        store.load_entry(other)
+
+
 @pytest.mark.parametrize("damage", ["cut", "flipped", "longer", "empty", "foreign"])
 def test_damage_is_named_and_removable(subject, put, make_profile, damage):
     entry, other = put(), put()

@@ -138,9 +138,7 @@ def test_the_layout(make_profile):
     trigger=st.sampled_from(Trigger),
     moment=st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC)),  # noqa: DTZ001
 )
-def test_a_key_says_what_went_in(  # noqa: PLR0917 - given by name
-    make_profile, service, category, operation, wall, status, trigger, moment
-):
+def test_a_key_says_what_went_in(make_profile, service, category, operation, wall, status, trigger, moment):
     start_ns = int(moment.timestamp()) * 1_000_000_000 + 7_999_999
     profile = make_profile(
         start_ns=start_ns,

@@ -1,6 +1,8 @@
 import contextlib
+import dataclasses
 import logging
 import os
+import pickle
 import stat
 import time
 from pathlib import Path
@@ -118,10 +120,18 @@ FOREIGN = {
 }
 
 
+def test_an_entry_leads_nowhere_else(store, make_profile, tmp_path):
+    entry = store.put(make_profile())
+    (tmp_path / "outside.pkp").write_bytes((store.path / entry.key).read_bytes())
+    for key in ("../outside.pkp", str(tmp_path / "outside.pkp")):
+        forged = dataclasses.replace(entry, key=key, id="0" * 26)
+        with pytest.raises(ProfileNotFound):
+            store.load_entry(forged)
+
+
 def test_what_is_foreign_is_named_and_left_alone(store, make_profile, scan, problems):
-    entries = [
-        store.put(make_profile(start_ns=make_profile().start_ns + i * 3_600_000_000_000)) for i in range(2)
-    ]
+    first = make_profile(id="01KKPEA9M7AKP4SCB84F91771J")  # others with the same time get other last letters
+    entries = [store.put(first), store.put(make_profile(start_ns=first.start_ns + 3_600_000_000_000))]
     data = (store.path / entries[0].key).read_bytes()
     expected = dict(FOREIGN)
     for key in FOREIGN:
@@ -317,6 +327,11 @@ def test_paths_that_are_none(path):
         LocalStorage(path)
 
 
+def test_a_store_can_be_sent_to_another_process(store, make_profile):
+    entry = store.put(make_profile())
+    assert list(pickle.loads(pickle.dumps(store)).scan()) == [entry]
+
+
 def test_a_name_too_long_for_the_file_system(tmp_path):
     with pytest.raises(StorageError, match="File name too long"):
         LocalStorage(tmp_path / ("x" * 300))
@@ -397,5 +412,6 @@ def test_a_failure_at_any_step_leaves_nothing(store, make_profile, monkeypatch, 
             patch.setattr(Path, "replace", fail)
         with pytest.raises(StorageError, match="cannot be written: Input/output error"):
             store.put(make_profile())
-    assert [path for path in store.path.rglob("*") if path.is_file()] == []
-    assert len(list(store.scan())) == 0
+    assert paths(store) == ["profiles", "profiles/v1"]
+    assert list((store.path / "profiles/v1/.incoming").iterdir()) == []
+    assert list(store.scan()) == []
