@@ -37,9 +37,16 @@ first() { # the first of the arguments that will do
     return 1
 }
 
+pyenv_roots() { # where pyenv keeps its versions: told by the environment, by itself, by the shim in use
+    echo "${PYENV_ROOT:-}"
+    pyenv root 2>/dev/null
+    command -v python3 | sed -n 's|/shims/python3$||p'
+    path_of python3 2>/dev/null | sed -n 's|/versions/.*||p'
+    echo "${HOME:-}/.pyenv"
+}
+
 of_version() { # a Python of version $1, also under pyenv, where the bare name may not run
-    root=${PYENV_ROOT:-$(pyenv root 2>/dev/null || echo "$HOME/.pyenv")}
-    for candidate in python3 "python$1" "$root"/versions/"$1"*/bin/python; do
+    for candidate in python3 "python$1" $(pyenv_roots | sed "s|\$|/versions/$1*/bin/python|"); do
         if [ "$(version_of "$candidate")" = "$1" ]; then
             echo "$1 $(path_of "$candidate")"
             return
