@@ -16,10 +16,9 @@ def main() -> int:
     for guard in ALL:
         one = guard()
         failed += not one.holds
-        print(
-            f"| {one.name} | {one.limit:.3g} {one.unit} | {one.value:.3g} | {'yes' if one.holds else 'NO'} | {one.detail} |",
-            flush=True,
-        )
+        holds = "yes" if one.holds else "NO"
+        limit = f"{one.limit:.3g} {one.unit}"
+        print(f"| {one.name} | {limit} | {one.value:.3g} | {holds} | {one.detail} |", flush=True)
     return 1 if failed else 0
 
 

@@ -54,7 +54,7 @@ _SWITCH = _Kind("1, true, yes, on, 0, false, no or off", _parse_switch, lambda v
 _STORAGE = _Kind(
     "a path, an address such as file:///var/lib/profkit, or a ProfileStorage",
     str,
-    lambda value: value is None or isinstance(value, (str, ProfileStorage)),
+    lambda value: value is None or isinstance(value, (str, os.PathLike, ProfileStorage)),
 )
 _CALLBACK = _Kind("a callable taking a Profile", str, lambda value: value is None or callable(value))
 """Not from the environment: text is never a callable, so `_CALLBACK` refuses whatever it parses."""
@@ -72,12 +72,12 @@ class Settings:
         ConfigurationError: a value that is not allowed; names the setting, the value and what is allowed.
     """
 
-    storage: str | ProfileStorage | None = _setting(
+    storage: str | os.PathLike[str] | ProfileStorage | None = _setting(  # noqa: RUF009 - makes a field
         None, _STORAGE, "where profiles go; without it nothing is sampled or written"
     )
-    service: str = cast("str", _setting("", _TEXT, "the service's name; the main module's if empty"))
-    version: str = cast("str", _setting("", _TEXT, "the deployed version of the service"))
-    enabled: bool = cast("bool", _setting(True, _SWITCH, "whether operations are watched at all"))
+    service: str = _setting("", _TEXT, "the service's name; the main module's if empty")
+    version: str = _setting("", _TEXT, "the deployed version of the service")
+    enabled: bool = _setting(default=True, kind=_SWITCH, purpose="whether operations are watched at all")
     threshold: float = _setting(
         1.0, _number(0.0, 86_400.0, "seconds"), "operations this long leave a profile"
     )
@@ -96,7 +96,7 @@ class Settings:
     shutdown_timeout: float = _setting(
         5.0, _number(0.0, 3_600.0, "seconds"), "how long the exit may wait for what is queued"
     )
-    on_profile: Callable[[Profile], object] | None = _setting(
+    on_profile: Callable[[Profile], object] | None = _setting(  # noqa: RUF009 - makes a field
         None, _CALLBACK, "called in the background with each profile (not a variable)"
     )
 

@@ -14,6 +14,10 @@ class Faults:
     """Counts by reason. Never raises; may be called from any thread."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Start over: at first, and in a forked child, where the lock may be held by nobody."""
         self._lock = threading.Lock()
         self._counts: dict[str, int] = {}
         self._logged: dict[str, float] = {}

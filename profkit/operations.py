@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from contextvars import ContextVar, Token
-from sys import _getframe
+from sys import _getframe  # pyright: ignore[reportPrivateUsage]  # documented, and the only way to a caller
 from time import perf_counter
 from types import CoroutineType, FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self

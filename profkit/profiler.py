@@ -26,6 +26,7 @@ from profkit.sampling.capture import Capture
 from profkit.sampling.frames import locate
 from profkit.sampling.resolution import line_at
 from profkit.sampling.sampler import Sampler
+from profkit.sampling.threads import WatchedThread, this
 from profkit.wrappers import wrap
 from profkit_storage import ConfigurationError, Profile, ProfileStorage, ProfkitError, open_storage
 
@@ -92,7 +93,7 @@ class PerformanceProfiler:
         if settings is not None and arguments:
             raise ConfigurationError("configure takes settings or arguments, not both")
         _refuse_free_threading()
-        settings = settings or Settings.from_env(**arguments)
+        settings = settings or Settings.from_env(None, **arguments)
         storage, opened = _open(settings.storage)
         with self._changing:
             self._asked = True
@@ -305,7 +306,7 @@ class PerformanceProfiler:
             return entry.name
         return f"{entry.name} ({locate(entry.code.co_filename)[1]}:{line_at(entry.code, offset)})"
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
         """Begin anew in a forked child, which has none of its parent's threads and must not write its profiles."""
         for operation in list(self.registry):
             operation.started = float("inf")  # the parent's to report: never slow here
@@ -313,7 +314,7 @@ class PerformanceProfiler:
         self.sampler.reset()
         self._changing = threading.RLock()
         self._captures = threading.Lock()
-        self.faults = self.sampler.faults = Faults()
+        self.faults.reset()
         if self._recorder is not None:
             self._recorder = Recorder(self.settings, self._recorder.storage, self.sampler, self.faults)
 
@@ -321,7 +322,9 @@ class PerformanceProfiler:
 def check_threshold(threshold: float | None) -> None:
     """Raise `ConfigurationError` unless `threshold` is None or a number of seconds that is not negative."""
     if threshold is not None and not 0.0 <= threshold < float("inf"):
-        raise ConfigurationError(f"threshold={threshold!r} is not allowed: give a number of seconds, 0 or more")
+        raise ConfigurationError(
+            f"threshold={threshold!r} is not allowed: give a number of seconds, 0 or more"
+        )
 
 
 def _name_of(function: Callable[..., object]) -> str:
@@ -356,8 +359,9 @@ _profilers: weakref.WeakSet[PerformanceProfiler] = weakref.WeakSet()
 
 
 def _each_profiler_after_fork() -> None:
+    this.thread = WatchedThread()  # the parent's clock is none of ours
     for profiler in list(_profilers):
-        profiler._after_fork()  # noqa: SLF001 - this module's own
+        profiler.after_fork()
 
 
 def _shut_down_each_profiler() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from sys import _getframe
+from sys import _getframe  # pyright: ignore[reportPrivateUsage]  # documented, and the only way to a frame
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from profkit.operations import Operation, Site, running_task
@@ -24,11 +24,15 @@ def wrap(profiler: PerformanceProfiler, function: Callable[P, R], site: Site) ->
     Raises:
         ConfigurationError: it is nothing that can be an operation.
     """
-    if isinstance(function, (staticmethod, classmethod)):
-        inner = wrap(profiler, function.__func__, site)
-        return cast("Callable[P, R]", type(function)(inner))
-    if isinstance(function, type) or not callable(function):
-        raise ConfigurationError(f"profile cannot watch {function!r}: decorate a function or a method")
+    given: object = function
+    if isinstance(given, (staticmethod, classmethod)):
+        method = cast("staticmethod[..., object] | classmethod[object, ..., object]", given)
+        inner = wrap(profiler, cast("Callable[..., object]", method.__func__), site)
+        return cast(
+            "Callable[P, R]", staticmethod(inner) if isinstance(given, staticmethod) else classmethod(inner)
+        )
+    if isinstance(given, type) or not callable(given):
+        raise ConfigurationError(f"profile cannot watch {given!r}: decorate a function or a method")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise ConfigurationError(
             f"profile cannot watch the generator {site.name} yet: "

@@ -76,27 +76,27 @@ def _path_before(
     instructions: tuple[dis.Instruction, ...], index: int, start: tuple[int | None, int | None]
 ) -> tuple[str, ...]:
     """Join the loads before `index` that begin where the call begins in the source."""
-    path: tuple[str, ...] = ()
+    path: list[str] = []
     if None in start:
-        return path
+        return ()
     for instruction in instructions[:index]:
         if _start(instruction) != start:
             continue
         name, argument = instruction.opname, instruction.argval
         if name in _BASES:
-            path = (str(argument),)
+            path = [str(argument)]
         elif name == "LOAD_CONST" and not path and not isinstance(argument, CodeType):
-            path = (type(argument).__name__,)
+            path = [type(argument).__name__]
         elif name in _SUPER_ATTRIBUTES:
-            path = ("super()", str(argument))
+            path = ["super()", str(argument)]
         elif name in _ATTRIBUTES:
             # A chain that goes on below its first line starts, for the interpreter, at the attribute.
-            path = (*(path or ("(...)",)), str(argument))
+            path = [*(path or ["(...)"]), str(argument)]
         elif path and name.startswith("CALL"):
-            path = (*path[:-1], path[-1] + "()")
+            path[-1] += "()"
         elif path and name.startswith("BINARY_SUBSCR"):
-            path = (*path[:-1], path[-1] + "[]")
-    return path
+            path[-1] += "[]"
+    return tuple(path)
 
 
 def _find(path: tuple[str, ...], scope: Mapping[str, object]) -> object:
@@ -113,10 +113,7 @@ def _find(path: tuple[str, ...], scope: Mapping[str, object]) -> object:
 
 
 def _module_of(callee: object) -> str:
-    if callee is None:
-        return ""
-    holder = getattr(type(callee), "__objclass__", None)  # a method descriptor belongs to its class
-    owner = callee.__objclass__ if holder is not None else callee  # type: ignore[attr-defined]
-    kind = owner if isinstance(owner, type) or type(owner).__module__ == "builtins" else type(owner)
-    module = getattr(kind, "__module__", None)
+    """Return the module that defines a function, a class, or the class that a method belongs to."""
+    owner = getattr(callee, "__objclass__", callee)
+    module = getattr(owner, "__module__", None)
     return module if isinstance(module, str) else ""

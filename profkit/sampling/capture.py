@@ -37,7 +37,7 @@ class Capture:
     def look(self, now: float) -> None:
         """Take one sample of everything."""
         self.ticks += 1
-        frames = sys._current_frames()
+        frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # documented
         for thread in threading.enumerate():
             frame = frames.get(thread.ident or 0)
             if frame is None or thread.ident == self._hidden or thread.name in OWN_THREADS:

@@ -1,4 +1,4 @@
-"""Tells of a function where it comes from: module, distribution, origin, and a file name that discloses no server path."""
+"""Where a function comes from: module, distribution, origin, and a file name that discloses no server path."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from types import CodeType
 
 from profkit.sampling.callsites import native_call
-from profkit.sampling.calltree import SUSPENDED, CallTree, Span
 from profkit.sampling.calltree import RUNNING as ON_CPU
+from profkit.sampling.calltree import SUSPENDED, CallTree, Span
 from profkit.sampling.codes import CodeTable
 from profkit.sampling.frames import frame_of, native_frame
 from profkit_storage import Frame, Node, Origin, Sample, State

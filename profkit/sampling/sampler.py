@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
@@ -155,7 +155,7 @@ class Sampler:
         self, running: dict[int, list[Operation]]
     ) -> Iterator[tuple[Operation, list[int] | None, int]]:
         idents = {operation.thread.ident for operations in running.values() for operation in operations}
-        for ident, frame in sys._current_frames().items():
+        for ident, frame in sys._current_frames().items():  # pyright: ignore[reportPrivateUsage]  # documented
             if ident not in idents:
                 continue
             for root, stack in rooted_stacks(frame, self.codes, running).items():
@@ -179,7 +179,9 @@ class Sampler:
     def _observe(self, operation: Operation, now: float, stack: list[int] | None, state: int) -> None:
         recording = operation.recording
         if recording is None:
-            recording = operation.recording = Recording(self.codes, operation.started, self.max_samples, self.cpu)
+            recording = operation.recording = Recording(
+                self.codes, operation.started, self.max_samples, self.cpu
+            )
         timeline = recording.timeline
         recording.waiter = None
         if stack is None:
@@ -219,7 +221,7 @@ def _reference(waiter: object) -> weakref.ref[object] | None:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def _no_collection() -> Generator[None]:
     if not _COLLECTS_ANYWHERE or not gc.isenabled():
         yield
         return

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 from types import CoroutineType, FrameType, GeneratorType
-from typing import Any
+from typing import cast
 
 from profkit.sampling.codes import INTERNAL, OFFSET_BITS, CodeTable
 
@@ -73,12 +73,14 @@ def await_stack(coroutine: object, codes: CodeTable, root: FrameType | None = No
     return stack
 
 
-def _suspended_frames(awaited: Any) -> Iterator[FrameType]:  # noqa: ANN401 - whatever an await may await
+def _suspended_frames(awaited: object) -> Iterator[FrameType]:
     for _ in range(_MAX_AWAITS):
+        frame: FrameType | None
         if isinstance(awaited, CoroutineType):
             frame, awaited = awaited.cr_frame, awaited.cr_await
         elif isinstance(awaited, GeneratorType):
-            frame, awaited = awaited.gi_frame, awaited.gi_yieldfrom
+            generator = cast("GeneratorType[object, object, object]", awaited)
+            frame, awaited = generator.gi_frame, generator.gi_yieldfrom
         else:
             return
         if frame is None:  # it ended between two looks

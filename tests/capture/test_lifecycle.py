@@ -28,13 +28,13 @@ class FailingStorage(ProfileStorage):
     def put(self, profile: Profile) -> ProfileEntry:
         raise StorageError("no space left on device")
 
-    def load(self, id: str) -> Profile:  # noqa: A002 - the contract's name
+    def load(self, id: str) -> Profile:
         raise StorageError(id)
 
     def scan(self, query: object = None, *, on_problem: object = None) -> Iterator[ProfileEntry]:
         return iter(())
 
-    def delete(self, id: str) -> bool:  # noqa: A002 - the contract's name
+    def delete(self, id: str) -> bool:
         return False
 
 
@@ -124,7 +124,13 @@ def test_configure_refuses_a_directory_that_cannot_be_written(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("variable", "text"),
-    [("THRESHOLD", "soon"), ("THRESHOLD", "nan"), ("INTERVAL", "9"), ("ENABLED", "perhaps"), ("QUEUE_SIZE", "1.5")],
+    [
+        ("THRESHOLD", "soon"),
+        ("THRESHOLD", "nan"),
+        ("INTERVAL", "9"),
+        ("ENABLED", "perhaps"),
+        ("QUEUE_SIZE", "1.5"),
+    ],
 )
 def test_a_wrong_variable_is_named_with_what_is_allowed(variable: str, text: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"PROFKIT_{variable}='{text}' is not allowed: give "):
@@ -320,7 +326,9 @@ def test_a_capture_of_the_process_has_a_root_for_each_thread(make_captured: Any,
     assert "[thread busy]" in {frame.qualname for frame in roots}
     assert "busy_work" in {frame.qualname.rpartition(".")[2] for frame in profile.frames}
     assert not any("profkit" in frame.qualname for frame in roots)
-    seconds = sum(sample.wall for sample in profile.samples if profile.branches[sample.branch].name == "thread busy")
+    seconds = sum(
+        sample.wall for sample in profile.samples if profile.branches[sample.branch].name == "thread busy"
+    )
     assert seconds == pytest.approx(profile.wall, rel=0.1)
     assert captured.all() == [profile]
 
@@ -344,7 +352,7 @@ def test_one_capture_of_the_process_at_a_time(captured: Any) -> None:
     thread.join(5)
     assert not thread.is_alive()
     for wrong in (0, 61, float("nan")):
-        with pytest.raises(ConfigurationError, match="0.05 to 60"):
+        with pytest.raises(ConfigurationError, match=r"give 0\.05 to 60"):
             captured.profiler.capture(wrong)
 
 
