@@ -94,6 +94,19 @@ def parse_key(key: str, size: int) -> ProfileEntry | None:
     )
 
 
+def profile_entry(profile: Profile, size: int) -> ProfileEntry:
+    """Return what a listing says of `profile`, stored in `size` bytes.
+
+    Raises:
+        ConfigurationError: as `profile_key`.
+    """
+    key = profile_key(profile)
+    entry = parse_key(key, size)
+    if entry is None:
+        raise ConfigurationError(f"profile {profile.id!r} has a key that cannot be read again: {key}")
+    return entry
+
+
 def parse_date(directory: str) -> int | None:
     """Return the milliseconds at which a `date=YYYY-MM-DD` begins; None for any other name."""
     match = _DATE.fullmatch(directory)

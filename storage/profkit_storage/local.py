@@ -12,7 +12,7 @@ from profkit_storage import files
 from profkit_storage.base import ProblemHandler, ProfileEntry, ProfileQuery, ProfileStorage, log_problem
 from profkit_storage.codec import MAX_SIZE, decode, encode
 from profkit_storage.errors import ConfigurationError, CorruptProfile, ProfileNotFound, StorageError
-from profkit_storage.keys import LAYOUT, parse_key, profile_key
+from profkit_storage.keys import LAYOUT, parse_key, profile_entry
 from profkit_storage.listing import Listing, find_id, visible
 from profkit_storage.matching import KeyFilter
 from profkit_storage.profile import Profile
@@ -60,9 +60,7 @@ class LocalStorage(ProfileStorage):
 
     def put(self, profile: Profile) -> ProfileEntry:
         data = encode(profile)
-        entry = parse_key(profile_key(profile), len(data))
-        if entry is None:
-            raise StorageError(f"profile {profile.id!r} has no key that can be read again")
+        entry = profile_entry(profile, len(data))
         self._sweep()
         # Looked up before the new one is there: two writers of one id must not remove each other's.
         earlier = self._find(entry.id)

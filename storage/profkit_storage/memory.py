@@ -8,8 +8,8 @@ from weakref import WeakValueDictionary
 
 from profkit_storage.base import ProblemHandler, ProfileEntry, ProfileQuery, ProfileStorage, log_problem
 from profkit_storage.codec import decode, encode
-from profkit_storage.errors import ProfileNotFound, StorageError
-from profkit_storage.keys import parse_key, profile_key
+from profkit_storage.errors import ProfileNotFound
+from profkit_storage.keys import profile_entry
 from profkit_storage.matching import KeyFilter
 from profkit_storage.profile import Profile
 
@@ -43,9 +43,7 @@ class MemoryStorage(ProfileStorage):
 
     def put(self, profile: Profile) -> ProfileEntry:
         data = encode(profile)
-        entry = parse_key(profile_key(profile), len(data))
-        if entry is None:
-            raise StorageError(f"profile {profile.id!r} has no key that can be read again")
+        entry = profile_entry(profile, len(data))
         self._stored[entry.id] = entry, data
         return entry
 
