@@ -15,7 +15,7 @@ from profkit.secret_keys import Kind, is_secret_parameter
 
 MASK = "***"
 
-_SUSPECT = re.compile(r"[:=@%]|--|[A-Za-z0-9+/_.-]{12}|(?i:bearer|basic)\s")
+_SUSPECT = re.compile(r"[:=@%]|--|</|[A-Za-z0-9+/_.-]{12}|(?i:bearer|basic)\s")
 _WORDS = re.compile(r"(?!(?:[sr]k|whsec)_)[a-z]{1,15}(?:[._/][a-z]{1,15})*+")
 _PEM = re.compile(
     r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----.*?(?:-----END [A-Z0-9 ]{0,60}-----|\Z)",
@@ -25,6 +25,8 @@ _URL = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]*+)://([^\s/?#]*+)
 _USERINFO = re.compile(r"(?<![\w.+%~-])([\w.+%~-]++):[^\s/]{1,256}@(?=[\w.\[-])")
 _SCHEME = re.compile(r"(?<![\w-])(bearer|basic)([ \t]++)((?:token[ \t]++)?[^\s,;\"'<>]++)", re.IGNORECASE)
 _PAIR = re.compile(r"(?<![\w%.-])([\w%.-]++(?:\[[\w'\"-]*+\])?)\\*+[\"']?\s{0,8}[=:]{1,3}>?")
+_TAG = re.compile(r"<([\w.:-]++)(?:\s[^<>]{0,200})?>([^<>]++)(?=<)")
+_ORACLE = re.compile(r"(jdbc:oracle:\w{1,16}:[\w$#]{0,128})/[^\s@]{1,256}@", re.IGNORECASE)
 _OPTION = re.compile(r"(?<![\w-])--([\w-]++)[\"']?,?\s{1,4}(?!-)")
 _VALUE = re.compile(
     r"""\s{0,8}(?P<value>[bru]{0,2}\\*+"(?:[^"\\]|\\.)*+"?
@@ -102,13 +104,17 @@ def _known(text: str, classify: Callable[[str], Kind]) -> str:
     if "://" in text:
         text = _URL.sub(lambda found: _url(found, classify), text)
     if "@" in text:
-        text = _USERINFO.sub(rf"\1:{MASK}@", text)
+        text = _ORACLE.sub(rf"\1/{MASK}@", _USERINFO.sub(rf"\1:{MASK}@", text))
     if "." in text:
         text = _HOOK.sub(rf"\1{MASK}", text)
     if " " in text or "\t" in text:
         text = _SCHEME.sub(_authorization, text)
     if "=" in text or ":" in text:
         text = _pairs(_PAIR, text, classify)
+    if "</" in text:
+        text = _TAG.sub(
+            lambda tag: tag[0] if not _hides(tag[1], tag[2], classify) else f"<{tag[1]}>{MASK}", text
+        )
     if "--" in text:
         text = _pairs(_OPTION, text, classify)
     return _TOKENS.sub(MASK, text)
@@ -164,7 +170,7 @@ def _pairs(pattern: re.Pattern[str], text: str, classify: Callable[[str], Kind])
         if found.start() < done:
             continue
         kind = classify(found[1])
-        if kind in (Kind.PLAIN, Kind.HASH):
+        if kind is Kind.PLAIN or kind is Kind.HASH:
             continue
         value = (_LINE if kind is Kind.HEADER else _VALUE).match(text, found.end())
         if value is None or not value["value"] or _may_show(kind, value["value"]):
@@ -172,6 +178,11 @@ def _pairs(pattern: re.Pattern[str], text: str, classify: Callable[[str], Kind])
         kept.append(text[done : value.start("value")] + MASK)
         done = value.end("value")
     return "".join([*kept, text[done:]]) if kept else text
+
+
+def _hides(key: str, value: str, classify: Callable[[str], Kind]) -> bool:
+    kind = classify(key)
+    return kind not in (Kind.PLAIN, Kind.HASH) and not _may_show(kind, value)
 
 
 def _may_show(kind: Kind, value: str) -> bool:
