@@ -6,35 +6,16 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
 
 import httpx
 
-from demo.plan import Call, slow_call
+from demo.plan import ORDINARY, Call
 from shop.settings import Plant
-
-
-class Scale(NamedTuple):
-    """For a slow request whose size can be chosen: the seconds it shall take, and how many orders or products to ask
-    for, `few` to measure by, `mended` where the plant is out, and `most` there are.
-    """
-
-    seconds: float
-    few: int
-    mended: int
-    most: int
-
-
-SCALES = {
-    # The service is idle while they are measured, and is not when the first of them comes.
-    Plant.N_PLUS_ONE: Scale(1.2, 300, 2000, 8000),
-    Plant.JSON_ENCODE: Scale(1.5, 500, 2000, 12_000),
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one request; `seconds` as the client saw it."""
+    """What came of one request; `status` 0 if no answer came, `seconds` as the client saw it."""
 
     request_id: str
     plant: Plant | None
@@ -51,27 +32,19 @@ async def send(client: httpx.AsyncClient, call: Call, request_id: str) -> Outcom
     """Send one call and wait for the whole answer."""
     body = {"customer": call.customer, "text": call.text, "limit": call.limit}
     start = time.perf_counter()
-    response = await client.post("/agent", json=body, headers={"x-request-id": request_id})
-    return Outcome(request_id, call.plant, call.text, response.status_code, time.perf_counter() - start)
+    try:
+        response = await client.post("/agent", json=body, headers={"x-request-id": request_id})
+        status = response.status_code
+    except httpx.TransportError:
+        status = 0
+    return Outcome(request_id, call.plant, call.text, status, time.perf_counter() - start)
 
 
-async def measure_limits(client: httpx.AsyncClient, without: frozenset[Plant]) -> dict[Plant, int]:
-    """How many orders and products take as long as they shall on this machine.
-
-    The best of three is taken: noise only ever adds, so the requests come out a little slower, never faster.
-    """
-    limits = {plant: scale.mended for plant, scale in SCALES.items()}
-    for plant in SCALES.keys() - without:
-        target, few, _, most = SCALES[plant]
-        nothing, something = [await _best_seconds(client, plant, limit) for limit in (0, few)]
-        each = max((something - nothing) / few, 1e-6)
-        limits[plant] = max(few, min(most, round(target / each)))
-    return limits
-
-
-async def _best_seconds(client: httpx.AsyncClient, plant: Plant, limit: int) -> float:
-    call = slow_call(plant, 0, {plant: limit})
-    return min([(await send(client, call, "warm-up")).seconds for _ in range(3)])
+async def warm_up(url: str) -> None:
+    """Let the service do everything once: what is loaded at the first request is no concern of the load."""
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+        for text in ORDINARY:
+            await send(client, Call(0, 2, text), "warm-up")
 
 
 async def run_plan(client: httpx.AsyncClient, plan: list[Call], on_done: Callable[[Outcome], None]) -> None:

@@ -33,7 +33,7 @@ class Call:
         return self.plant is Plant.JSON_ENCODE
 
 
-def slow_call(plant: Plant, due: float, limits: dict[Plant, int]) -> Call:
+def slow_call(plant: Plant, due: float, sizes: dict[Plant, int]) -> Call:
     """The request that is slow as long as `plant` is in."""
     text = {
         Plant.N_PLUS_ONE: "All our orders, please",
@@ -41,16 +41,16 @@ def slow_call(plant: Plant, due: float, limits: dict[Plant, int]) -> Call:
         Plant.JSON_ENCODE: "Export the catalogue",
         Plant.SERIAL_TOOLS: "When can you deliver a wardrobe by freight?",
     }[plant]
-    return Call(due, WHOLESALER, text, limits.get(plant, 10), plant)
+    return Call(due, WHOLESALER, text, sizes.get(plant, 10), plant)
 
 
-def make_plan(requests: int, seconds: float, rounds: int, limits: dict[Plant, int]) -> list[Call]:
+def make_plan(requests: int, seconds: float, rounds: int, sizes: dict[Plant, int]) -> list[Call]:
     """`requests` calls over `seconds`, with `rounds` slow ones of each plant spread evenly among them."""
     plants = itertools.cycle(Plant)
     every = requests // (rounds * len(Plant))
     calls = list(_ordinary(requests, seconds))
     for index in range(every // 2, every * rounds * len(Plant), every):
-        calls[index] = slow_call(next(plants), calls[index].due, limits)
+        calls[index] = slow_call(next(plants), calls[index].due, sizes)
     return calls
 
 

@@ -20,7 +20,7 @@ STOP_SECONDS = 15.0
 
 
 class ServerFailed(Exception):
-    """A server did not come up; the message holds the end of its log."""
+    """A server did not come up, or did not answer as it should; the message holds the end of its log."""
 
 
 class ServerProcess:
@@ -71,9 +71,11 @@ class ServerProcess:
             if self._process.poll() is not None:
                 break
             time.sleep(0.02)
-        raise ServerFailed(
-            f"{self.module} did not start; the end of its log:\n{self.log.read_text()[-2000:]}"
-        )
+        raise ServerFailed(f"{self.module} did not start; {self.end_of_log()}")
+
+    def end_of_log(self) -> str:
+        """Return what the server logged last, for an error message."""
+        return f"the end of its log:\n{self.log.read_text(errors='replace')[-2000:]}"
 
     def stop(self) -> None:
         """Ask the server to finish what it is doing, and wait until it is gone. Calling it twice does nothing."""

@@ -20,7 +20,8 @@ from profkit_analyzers.reporters.terminal import Screen
 from profkit_storage import ProfileQuery, open_storage
 
 THRESHOLD = 1.0
-TOP = 12
+REQUEST = "POST /agent"
+TOP = 8
 
 
 def show_requests(outcomes: list[Outcome], console: Console) -> None:
@@ -45,9 +46,13 @@ def show_tour(stops: list[Stop], console: Console) -> None:
 
 
 def analyze(store: Path, since: datetime) -> Report:
-    """Rank what the service has stored since then."""
+    """Rank what the slow requests since then spent their time on.
+
+    The operations inside them (the agent, its tools) that were slow as well have profiles of their own, which
+    account for the same seconds once more: so the query names one operation.
+    """
     with open_storage(store, create=False) as storage:
-        return ProfileAnalyzer(storage).analyze(ProfileQuery(since=since), top=TOP)
+        return ProfileAnalyzer(storage).analyze(ProfileQuery(since=since, operation=REQUEST), top=TOP)
 
 
 def show_ranking(report: Report, store: Path) -> None:
@@ -60,7 +65,7 @@ def show_commands(store: Path, report: Report) -> None:
     where, programs = shlex.quote(short(store)), Path(sys.executable).parent
     profkit, pyinstrument = short(programs / "profkit"), short(programs / "pyinstrument")
     print(f"The profiles are in {where}. To look further:")
-    commands = [f"{profkit} list {where}", f"{profkit} analyze {where} --format json"]
+    commands = [f"{profkit} list {where}", f"{profkit} analyze {where} --operation '{REQUEST}' --format json"]
     if report.bottlenecks:
         worst = report.bottlenecks[0].exemplar
         commands += [

@@ -22,7 +22,7 @@ from shop.settings import Settings
 
 
 def create_app(settings: Settings) -> Starlette:
-    """Build the service; its debug routes take the token in PROFKIT_DEBUG_TOKEN."""
+    """Build the service; its debug routes take the token in PROFKIT_DEBUG_TOKENS."""
     profkit.configure(storage=settings.profiles, service="shop", threshold=1.0)
     resources = open_resources(settings)
     debug = DiagnosticEndpoints(

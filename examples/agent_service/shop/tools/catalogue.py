@@ -7,6 +7,7 @@ from array import array
 
 import orjson
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 import profkit
 from shop.database import Product
@@ -20,15 +21,19 @@ Export = list[dict[str, object]]
 @profkit.profile("tool.catalogue", category="serialization")
 async def export_catalogue(message: Message, resources: Resources) -> bytes:
     """The first `message.limit` products, each with the floats of its embedding."""
-    columns = select(Product.id, Product.title, Product.embedding).order_by(Product.id)
     async with resources.sessions() as session:
-        rows = (await session.execute(columns.limit(message.limit))).all()
-    export: Export = [
-        {"id": id, "title": title, "embedding": array("f", embedding).tolist()}
-        for id, title, embedding in rows
-    ]
+        export = await read_catalogue(session, message.limit)
     encode = encode_with_stdlib_json if Plant.JSON_ENCODE in resources.plants else encode_with_orjson
     return encode(export)
+
+
+async def read_catalogue(session: AsyncSession, limit: int) -> Export:
+    """The products as plain values."""
+    columns = select(Product.id, Product.title, Product.embedding).order_by(Product.id).limit(limit)
+    return [
+        {"id": id, "title": title, "embedding": array("f", embedding).tolist()}
+        for id, title, embedding in await session.execute(columns)
+    ]
 
 
 def encode_with_stdlib_json(export: Export) -> bytes:

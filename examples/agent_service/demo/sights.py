@@ -1,0 +1,73 @@
+"""One line of what each debug route shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+
+def look(method: str, path: str, answer: httpx.Response) -> str:
+    """Say what a route's answer shows; its size, of a route that is not known here."""
+    sight = _SIGHTS.get((method, path))
+    return sight(answer) if sight else f"{len(answer.content):,} bytes"
+
+
+def _index(answer: httpx.Response) -> str:
+    document = answer.json()
+    recorder = document["recorder"]
+    return f"{recorder['operations']} operations, {recorder['slow']} of them slow; lost: {recorder['faults'] or 'none'}"
+
+
+def _config(answer: httpx.Response) -> str:
+    settings = answer.json()["application"]
+    return f"llm_api_key {settings['llm_api_key']}, without {sorted(settings['without'])}"
+
+
+def _connections(answer: httpx.Response) -> str:
+    document = answer.json()
+    pools = ", ".join(f"{pool['name']} {pool['in_use']} of {pool['limit']}" for pool in document["pools"])
+    established = document["sockets"]["states"].get("ESTABLISHED", 0)
+    return f"{established} sockets established; pools in use: {pools}"
+
+
+def _memory(answer: httpx.Response) -> str:
+    document = answer.json()
+    commonest = document["types"]["top"][0]
+    return f"{document['process']['rss'] / 1e6:.0f} MB resident, {commonest['count']:,} {commonest['type']} objects"
+
+
+def _profiles(answer: httpx.Response) -> str:
+    document = answer.json()
+    newest = document["stored"]["profiles"][:1]
+    last = f", the newest: {newest[0]['operation']}, {newest[0]['wall']:.2f} s" if newest else ""
+    return f"{len(document['in_flight'])} in flight, {len(document['stored']['profiles'])} stored{last}"
+
+
+def _page(answer: httpx.Response) -> str:
+    return f"pyinstrument's page, {len(answer.content) // 1024} KB"
+
+
+def _capture(answer: httpx.Response) -> str:
+    document: dict[str, Any] = answer.json()
+    profile = document["profile"]
+    return f"the whole process for {profile['wall']:.1f} s, {profile['sampling']['ticks']} ticks: {profile['id']}"
+
+
+def _trace(answer: httpx.Response) -> str:
+    document = answer.json()
+    most = document["lines"][0]
+    return f"{document['current_bytes'] / 1024:.1f} KB allocated, most at {most['file']}:{most['line']}"
+
+
+_SIGHTS: dict[tuple[str, str], Callable[[httpx.Response], str]] = {
+    ("GET", "/"): _index,
+    ("GET", "/config"): _config,
+    ("GET", "/connections"): _connections,
+    ("GET", "/memory"): _memory,
+    ("GET", "/profile"): _profiles,
+    ("GET", "/profile/{id}"): _page,
+    ("POST", "/profile"): _capture,
+    ("POST", "/memory/trace"): _trace,
+}
