@@ -62,7 +62,8 @@ class Recording(RequestTracker):
 )
 def test_a_safe_id_is_taken_and_echoed(sent: str) -> None:
     context, headers = ask(Recording(), [(b"x-request-id", sent.encode())])
-    assert context is not None and context.request_id == sent
+    assert context is not None
+    assert context.request_id == sent
     assert (b"x-request-id", sent.encode()) in headers
 
 
@@ -72,24 +73,28 @@ def test_a_safe_id_is_taken_and_echoed(sent: str) -> None:
 )
 def test_an_unsafe_id_is_replaced(sent: bytes) -> None:
     context, headers = ask(Recording(), [(b"x-request-id", sent)])
-    assert context is not None and context.request_id.encode() != sent
+    assert context is not None
+    assert context.request_id.encode() != sent
     assert len(context.request_id) == 36
     assert (b"x-request-id", context.request_id.encode()) in headers
 
 
 def test_two_ids_are_none() -> None:
     context, _ = ask(Recording(), [(b"x-request-id", b"one"), (b"x-request-id", b"two")])
-    assert context is not None and context.request_id not in {"one", "two"}
+    assert context is not None
+    assert context.request_id not in {"one", "two"}
 
 
 def test_an_untrusted_caller_chooses_no_id() -> None:
     context, _ = ask(Recording(trust=False), [(b"x-request-id", b"mine")])
-    assert context is not None and context.request_id != "mine"
+    assert context is not None
+    assert context.request_id != "mine"
 
 
 def test_the_header_can_be_named() -> None:
     context, headers = ask(Recording(header="X-Correlation-ID"), [(b"x-correlation-id", b"abc")])
-    assert context is not None and context.request_id == "abc"
+    assert context is not None
+    assert context.request_id == "abc"
     assert headers == [(b"x-correlation-id", b"abc")]
 
 
@@ -118,7 +123,8 @@ def test_an_answer_that_is_sent_twice_does_not_gather_ids() -> None:
 
 def test_a_websocket_has_an_id_too() -> None:
     context, headers = ask(Recording(), [], kind="websocket")
-    assert context is not None and (b"x-request-id", context.request_id.encode()) in headers
+    assert context is not None
+    assert (b"x-request-id", context.request_id.encode()) in headers
 
 
 def test_a_tracker_inside_another_keeps_its_id() -> None:
@@ -134,13 +140,15 @@ def test_a_traceparent_is_carried_on() -> None:
     context, _ = ask(Recording(), [(b"traceparent", f"00-{TRACE}-{PARENT}-01".encode())])
     assert context is not None
     assert (context.trace_id, context.parent_id) == (TRACE, PARENT)
-    assert context.span_id not in {PARENT, ""} and len(context.span_id) == 16
+    assert context.span_id not in {PARENT, ""}
+    assert len(context.span_id) == 16
     assert context.traceparent == f"00-{TRACE}-{context.span_id}-01"
 
 
 def test_without_a_traceparent_a_valid_trace_begins() -> None:
     context, _ = ask(Recording(), [])
-    assert context is not None and context.parent_id == ""
+    assert context is not None
+    assert context.parent_id == ""
     assert parse_traceparent(context.traceparent.encode()) == (context.trace_id, context.span_id, "00")
 
 
@@ -215,4 +223,5 @@ def test_concurrent_requests_do_not_mix() -> None:
         await asyncio.gather(*(one(number) for number in range(20)))
 
     asyncio.run(main())
-    assert seen == {name: name for name in seen} and len(seen) == 20
+    assert seen == {name: name for name in seen}
+    assert len(seen) == 20

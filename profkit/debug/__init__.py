@@ -1,0 +1,34 @@
+"""Protected routes that show what a live process is doing: settings, connections, memory, profiles."""
+
+from importlib.util import find_spec as _find_spec
+
+from profkit_storage import ConfigurationError
+
+
+class MissingExtra(ConfigurationError, ImportError):
+    """What these routes need is not installed."""
+
+
+_missing = [name for name in ("starlette", "jinja2") if _find_spec(name) is None]
+if _missing:
+    raise MissingExtra(
+        f'profkit.debug needs {" and ".join(_missing)}, not installed here: pip install "profkit[web]"'
+    )
+
+from profkit.debug.auth import Auth, CallableAuth, Principal, Scope, Token, TokenAuth  # noqa: E402 - after the check
+from profkit.debug.context import DebugContext  # noqa: E402
+from profkit.debug.endpoints import DiagnosticEndpoints  # noqa: E402
+from profkit.debug.failures import FailureLimits  # noqa: E402
+
+__all__ = [
+    "Auth",
+    "CallableAuth",
+    "DebugContext",
+    "DiagnosticEndpoints",
+    "FailureLimits",
+    "MissingExtra",
+    "Principal",
+    "Scope",
+    "Token",
+    "TokenAuth",
+]

@@ -1,0 +1,81 @@
+"""What the routes show, without HTTP: DebugContext."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import profkit
+from profkit.asgi import name_live_requests
+from profkit.debug.configuration import configuration_report
+from profkit.debug.connections import connections_report
+from profkit.debug.memory import memory_report
+from profkit.debug.workers import Workers
+from profkit.masking import Masker, masker
+from profkit.profiler import PerformanceProfiler
+from profkit_storage import Profile
+
+_RECENT = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class DebugContext:
+    """A live process as its debug routes see it. Every report is masked, bounded and ready for JSON; each may block.
+
+    `config` is the application's settings (any object), `pools` its connection pools by name; `environment` says
+    whether environment variables are shown too (masked); `started` is seconds since the epoch.
+    """
+
+    profiler: PerformanceProfiler | None = None
+    config: object = None
+    pools: Mapping[str, object] = field(default_factory=dict[str, object])
+    environment: bool = False
+    masker: Masker = masker
+    started: float = field(default_factory=time.time)
+    workers: Workers = field(default_factory=Workers)
+    recent: deque[Profile] = field(default_factory=lambda: deque[Profile](maxlen=_RECENT))
+    """The last captures asked for here: they can be looked at before, or without, a store having them."""
+
+    def current_profiler(self) -> PerformanceProfiler:
+        """Return the profiler given, or `profkit`'s own as it is now."""
+        return self.profiler or profkit.default_profiler()
+
+    def process(self) -> dict[str, object]:
+        """Return which process this is: the next request may reach another."""
+        service = self.masker.mask_text(self.current_profiler().settings.service)
+        return {"host": socket.gethostname(), "pid": os.getpid(), "service": service}
+
+    def configuration(self) -> dict[str, object]:
+        """Return the settings of profkit and of the application, and what they run on."""
+        settings = self.current_profiler().settings
+        return configuration_report(
+            self.config, settings=settings, masker=self.masker, environment=self.environment
+        )
+
+    def connections(self) -> dict[str, object]:
+        """Return sockets, file descriptors, threads and pools."""
+        return connections_report(self.pools, masker=self.masker)
+
+    def memory(self) -> dict[str, object]:
+        """Return memory use, the garbage collector's state and the commonest types."""
+        return memory_report()
+
+    def operations(self) -> list[dict[str, object]]:
+        """Return what has not ended, the oldest first: at most 200, each with its stack as it is now."""
+        name_live_requests()
+        return [
+            {
+                "name": self.masker.mask_text(one.name),
+                "category": one.category,
+                "age": round(one.age, 3),
+                "threshold": one.threshold,
+                "thread": self.masker.mask_text(one.thread),
+                "request_id": one.request_id,
+                "stack": [self.masker.mask_text(line) for line in one.stack[-200:]],
+            }
+            for one in self.current_profiler().in_flight()[:200]
+        ]

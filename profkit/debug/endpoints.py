@@ -1,0 +1,141 @@
+"""DiagnosticEndpoints: the debug routes as one ASGI application, to mount where one likes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from profkit.debug.answers import problem_answer
+from profkit.debug.auth import Auth
+from profkit.debug.captures import ROUTES as CAPTURES
+from profkit.debug.context import DebugContext
+from profkit.debug.failures import FailureLimits
+from profkit.debug.gate import Gate, answer_404
+from profkit.debug.jobs import Jobs
+from profkit.debug.pages import Pages
+from profkit.debug.problems import Problem, not_found
+from profkit.debug.profiles import ROUTES as PROFILES
+from profkit.debug.reports import ROUTES as REPORTS
+from profkit.debug.routing import DebugRoute, Resource
+from profkit.profiler import PerformanceProfiler
+from profkit_storage import ConfigurationError
+
+ROUTES: tuple[DebugRoute, ...] = (*REPORTS, *PROFILES, *CAPTURES)
+"""Every route there is: the application, the index and the tests are made from it."""
+
+
+class DiagnosticEndpoints:
+    """Protected routes that show what a live process is doing.
+
+        app.mount("/debug", DiagnosticEndpoints(auth=TokenAuth.from_env(), config=settings, pools={"db": engine}))
+
+    Args:
+        auth: who may ask, a `TokenAuth`, a `CallableAuth` or anything with the methods of `Auth`. Required.
+        profiler: the profiler to look at; by default `profkit`'s own, as it is at the time.
+        config: the application's settings, shown masked: a dataclass, pydantic model, mapping, object or callable.
+        pools: connection pools by name.
+        environment: whether environment variables are shown too, masked.
+        enabled: whether there is anything here at all; if not, everything is 404.
+        limits: how failed attempts are slowed and limited.
+
+    Raises:
+        ConfigurationError: no auth, or an argument that is not allowed.
+    """
+
+    def __init__(
+        self,
+        *,
+        auth: Auth | None = None,
+        profiler: PerformanceProfiler | None = None,
+        config: object = None,
+        pools: Mapping[str, object] | None = None,
+        environment: bool = False,
+        enabled: bool = True,
+        limits: FailureLimits | None = None,
+    ) -> None:
+        if auth is None:
+            raise ConfigurationError(
+                "DiagnosticEndpoints(auth=None) is not allowed: give a TokenAuth or CallableAuth"
+            )
+        if not isinstance(cast("object", auth), Auth) or isinstance(auth, type):
+            raise ConfigurationError(f"auth={auth!r} is not allowed: give a TokenAuth or CallableAuth")
+        self.context = DebugContext(
+            profiler=profiler, config=config, pools=_checked_pools(pools), environment=environment
+        )
+        self.enabled = enabled
+        self._pages = Pages()
+        inner = _application(self.context, self._pages)
+        self._gate = Gate(inner, auth, self.context, self._pages, limits or FailureLimits())
+        self._lifespan = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http":
+            await (self._gate if self.enabled else answer_404)(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        elif scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+
+
+def _application(context: DebugContext, pages: Pages) -> Starlette:
+    jobs = Jobs()
+    by_path: dict[str, list[DebugRoute]] = {}
+    for route in ROUTES:
+        by_path.setdefault(route.path, []).append(route)
+
+    def problem(request: Request, error: Exception) -> Response:
+        return problem_answer(request, _as_problem(error), context, pages)
+
+    async def on_problem(request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException) and error.status_code == 404 and _at_mount(request):
+            return RedirectResponse(request.scope["path"].rpartition("/")[2] + "/")
+        return problem(request, error)
+
+    async def on_error(request: Request, error: Exception) -> Response:
+        return problem(request, error)
+
+    app = Starlette(
+        routes=[
+            Route(path, Resource(routes, ROUTES, context, pages, jobs)) for path, routes in by_path.items()
+        ],
+        exception_handlers={Problem: on_problem, HTTPException: on_problem, Exception: on_error},
+    )
+    # A redirect would name a host that the caller chose.
+    app.router.redirect_slashes = False
+    return app
+
+
+def _as_problem(error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, HTTPException):
+        return (
+            not_found()
+            if error.status_code == 404
+            else Problem(error.status_code, "This cannot be answered.")
+        )
+    return Problem(500, "Something went wrong here; the application's log says what.")
+
+
+def _at_mount(request: Request) -> bool:
+    """Tell whether the mount itself was asked for, without the slash that the pages' links need."""
+    path, root = request.scope["path"], request.scope.get("root_path", "")
+    return bool(path) and path == root
+
+
+def _checked_pools(pools: Mapping[str, object] | None) -> Mapping[str, object]:
+    if pools is None:
+        return {}
+    if not isinstance(cast("object", pools), Mapping):
+        raise ConfigurationError(
+            f"pools of type {type(pools).__name__} is not allowed: give a mapping by name"
+        )
+    return pools

@@ -1,0 +1,164 @@
+"""The wrapper around the debug application: nothing is answered from inside before it is known who asks."""
+
+from __future__ import annotations
+
+import logging
+from time import monotonic
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from profkit.debug.answers import problem_answer
+from profkit.debug.auth import Auth, Principal
+from profkit.debug.context import DebugContext
+from profkit.debug.failures import FailureLimits, Failures
+from profkit.debug.pages import Pages
+from profkit.debug.problems import Problem, not_found
+from profkit.debug.routing import PRINCIPAL_KEY
+from profkit.requests import current
+
+logger = logging.getLogger("profkit")
+audit = logging.getLogger("profkit.audit")
+
+_HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    # Not no-referrer: a browser would send `Origin: null` with a form of our own.
+    "referrer-policy": "same-origin",
+    "vary": "accept, authorization",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+_CHALLENGES = ('Bearer realm="profkit"', 'Basic realm="profkit", charset="UTF-8"')
+
+
+class Gate:
+    """Asks who it is, slows and counts who is refused, secures every answer, and writes one audit record a request."""
+
+    def __init__(
+        self, app: ASGIApp, auth: Auth, context: DebugContext, pages: Pages, limits: FailureLimits
+    ) -> None:
+        self._app = app
+        self._auth = auth
+        self._context = context
+        self._pages = pages
+        self._failures = Failures(limits)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request. Never raises an `Exception` into the application it is mounted in."""
+        visit = _Visit(scope, send, self._context)
+        try:
+            await self._serve(visit, scope, receive)
+        except Exception as error:
+            # What went wrong has been answered (500) inside, or the client is gone.
+            detail = self._context.masker.mask_error(error)
+            self._context.current_profiler().faults.add("debug_route_failed", detail)
+            logger.debug("a debug route failed", exc_info=True)
+            if visit.status is None:
+                visit.status = 499
+        finally:
+            visit.write()
+
+    async def _serve(self, visit: _Visit, scope: Scope, receive: Receive) -> None:
+        peer = scope["client"][0] if scope.get("client") else "unknown"
+        wait = self._failures.retry_after(peer)
+        if wait and not self._auth.unguessable:
+            await self._refuse(visit, scope, receive, wait)
+            return
+        principal = await self._authenticate(HTTPConnection(scope))
+        if principal is None:
+            if _has_credentials(HTTPConnection(scope)):
+                self._failures.add(peer)
+                if not wait:
+                    await self._failures.slow_down()
+            else:
+                wait = 0
+            await self._refuse(visit, scope, receive, wait)
+            return
+        visit.principal = scope[PRINCIPAL_KEY] = principal
+        await self._app(scope, receive, visit.send)
+
+    async def _authenticate(self, connection: HTTPConnection) -> Principal | None:
+        try:
+            return await self._auth.authenticate(connection)
+        except Exception as error:  # noqa: BLE001 - what cannot be decided is refused
+            self._context.current_profiler().faults.add("debug_auth_failed", type(error).__name__)
+            return None
+
+    async def _refuse(self, visit: _Visit, scope: Scope, receive: Receive, wait: int) -> None:
+        if wait:
+            problem = Problem(429, "Too many attempts.", {"retry-after": str(wait)})
+        else:
+            problem = Problem(401, "Give a token: Authorization: Bearer, or as the password of Basic.")
+        response = problem_answer(Request(scope), problem, self._context, self._pages)
+        if not wait:
+            for challenge in _CHALLENGES:
+                response.headers.append("www-authenticate", challenge)
+        await response(scope, receive, visit.send)
+
+
+class _Visit:
+    """One request from its first byte to its record."""
+
+    def __init__(self, scope: Scope, send: Send, context: DebugContext) -> None:
+        self._scope = scope
+        self._send = send
+        self._context = context
+        # As asked for; routing changes the scope.
+        self._path = str(scope["path"])
+        self._began = monotonic()
+        self.status: int | None = None
+        self.principal: Principal | None = None
+
+    async def send(self, message: Message) -> None:
+        """Send on, with the headers that every answer has."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            own = list(message.get("headers", ()))
+            given = {name.lower() for name, _ in own}
+            common = {**_HEADERS, **self._process()}
+            own += [
+                (name.encode(), value.encode("latin-1", "replace"))
+                for name, value in common.items()
+                if name.encode() not in given
+            ]
+            message = {**message, "headers": own}
+        await self._send(message)
+
+    def write(self) -> None:
+        """Write the audit record: no query (a token may have been put there by mistake), one line whatever is sent."""
+        scope, context = self._scope, current()
+        who = self.principal.name if self.principal else None
+        peer = scope["client"][0] if scope.get("client") else None
+        fields = {
+            "principal": who,
+            "peer": peer,
+            "method": scope["method"],
+            "path": self._path[:200],
+            "status": self.status,
+            "seconds": round(monotonic() - self._began, 4),
+            "request_id": context.request_id if context else None,
+        }
+        refused = self.status in {401, 403, 429}
+        line = " ".join(f"{name}={value!a}" for name, value in fields.items())
+        audit.log(logging.WARNING if refused else logging.INFO, "%s", line, extra={"audit": fields})
+
+    def _process(self) -> dict[str, str]:
+        if self.principal is None:
+            return {}
+        process = self._context.process()
+        value = f"{process['service']}; host={process['host']}; pid={process['pid']}"
+        return {"x-profkit-process": "".join(letter for letter in value if letter.isprintable())}
+
+
+def _has_credentials(connection: HTTPConnection) -> bool:
+    return "authorization" in connection.headers or "cookie" in connection.headers
+
+
+async def answer_404(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer that there is nothing here: what is not enabled does not exist."""
+    response = Response(not_found().message, 404, _HEADERS, "text/plain")
+    await response(scope, receive, send)

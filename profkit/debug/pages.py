@@ -1,0 +1,88 @@
+"""Pages for a browser: Jinja2 templates, everything escaped, no script at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, cast
+
+import jinja2
+
+POLICY: Final = (
+    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""The Content-Security-Policy of a page: nothing but the stylesheet beside it, and its own forms."""
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+class Pages:
+    """Renders the templates beside this module."""
+
+    def __init__(self) -> None:
+        self._environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(_TEMPLATES),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._environment.filters.update(
+            label=label, scalar=scalar, seconds=seconds, moment=moment, kind=kind
+        )
+
+    def render(self, template: str, values: Mapping[str, object]) -> str:
+        """Return the page."""
+        return self._environment.get_template(template).render(values)
+
+    def stylesheet(self) -> str:
+        """Return the one stylesheet."""
+        return (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+
+
+def kind(value: object) -> str:
+    """Tell how a value is shown: mapping, records (a list of mappings), list or scalar."""
+    if isinstance(value, Mapping):
+        return "mapping"
+    if isinstance(value, (list, tuple)):
+        items = cast("list[object]", value)
+        return "records" if items and all(isinstance(item, Mapping) for item in items) else "list"
+    return "scalar"
+
+
+def label(name: object) -> str:
+    """Return a key of a report as a heading: `in_use` is "in use"."""
+    return str(name).replace("_", " ")
+
+
+def scalar(value: object) -> str:
+    """Return a value as text: thousands apart, no more digits of a float than are of use."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}") if abs(value) >= 100_000 else str(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value)
+
+
+def seconds(value: float) -> str:
+    """Return a duration: `12 ms`, `1.24 s`, `3 min 05 s`, `2 h 04 min`."""
+    if value < 1:
+        return f"{value * 1000:.3g} ms"
+    if value < 60:
+        return f"{value:.2f} s"
+    minutes, rest = divmod(round(value), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def moment(nanoseconds: int) -> str:
+    """Return a time of day in UTC, to the second, from nanoseconds since the epoch."""
+    return datetime.fromtimestamp(nanoseconds / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,145 @@
+"""The routes of profiles: operations in flight, what is stored, one profile in each of its forms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from starlette.responses import Response
+
+from profkit.debug.answers import answer
+from profkit.debug.auth import Scope
+from profkit.debug.context import DebugContext
+from profkit.debug.parameters import Parameters
+from profkit.debug.problems import Problem, bad_parameter, not_found
+from profkit.debug.routing import Call, DebugRoute
+from profkit.debug.stored import newest
+from profkit.debug.summary import describe_entry, summary
+from profkit_storage import CorruptProfile, Profile, ProfileNotFound, ProfileQuery, StorageError
+from profkit_storage.formats import FORMATS, html
+from profkit_storage.ulid import is_ulid
+
+T = TypeVar("T")
+MAX_LISTED = 500
+FILTERS: Final = ("operation", "category", "service", "min_duration", "since", "until", "limit")
+_LOOK_TIMEOUT = 15.0
+_DOWNLOADS: Final = {
+    "pyinstrument": ("application/json", "pyisession"),
+    "speedscope": ("application/json", "speedscope.json"),
+    "json": ("application/json", "json"),
+}
+
+
+async def overview(call: Call) -> Response:
+    """Operations in flight, the newest stored profiles, what the recorder counts."""
+    parameters = call.parameters()
+    query = _query(parameters)
+    limit = parameters.count("limit", 50, 1, MAX_LISTED)
+    context = call.context
+    flying = await context.workers.run("operations", context.operations)
+    data = {
+        "in_flight": flying,
+        "stored": await context.workers.run(("stored", query, limit), lambda: _stored(context, query, limit)),
+        "recorder": context.current_profiler().stats(),
+    }
+    filters = {name: parameters.text(name) or "" for name in FILTERS}
+    return await answer(call, data, "profiles.html", filters=filters)
+
+
+async def profile(call: Call) -> Response:
+    """One profile: a summary, pyinstrument's page, or a file."""
+    parameters = call.parameters()
+    form = parameters.choice("format", ("html", *_DOWNLOADS))
+    if form in _DOWNLOADS:
+        call.require(Scope.PROFILE)
+    found = await _load(call)
+    workers = call.context.workers
+    if form is None:
+        described = await workers.run_alone(lambda: summary(found, call.context.masker))
+        return await answer(call, {"profile": described}, "profile.html")
+    text = await workers.run_alone(lambda: FORMATS[form](found), within=_LOOK_TIMEOUT)
+    if form == "html":
+        policy = await workers.run_alone(lambda: html.content_security_policy(text))
+        return Response(text, headers={"content-security-policy": policy}, media_type="text/html")
+    kind, ending = _DOWNLOADS[form]
+    headers = {"content-disposition": f'attachment; filename="{found.id}.{ending}"'}
+    return Response(text.encode("utf-8", "replace"), headers=headers, media_type=kind)
+
+
+def _query(parameters: Parameters) -> ProfileQuery:
+    since, until = parameters.moment("since"), parameters.moment("until")
+    if since and until and since >= until:
+        raise bad_parameter("since", since.isoformat(), "a time before until")
+    least = parameters.number("min_duration", 0.0, 0.0, 1e6)
+    return ProfileQuery(
+        since=since,
+        until=until,
+        service=parameters.text("service"),
+        operation=parameters.text("operation"),
+        category=parameters.text("category"),
+        min_duration=least or None,
+    )
+
+
+def _stored(context: DebugContext, query: ProfileQuery, limit: int) -> dict[str, object]:
+    storage = context.current_profiler().storage
+    if storage is None:
+        return {"storage": None, "profiles": [], "more": False, "problems": 0, "searched_since": None}
+    found = _read(lambda: newest(storage, query, limit))
+    return {
+        "storage": context.masker.mask_text(storage.url),
+        "profiles": [describe_entry(entry, context.masker) for entry in found.entries],
+        "more": found.more,
+        "problems": found.problems,
+        "searched_since": found.searched_since.isoformat(timespec="seconds"),
+    }
+
+
+async def _load(call: Call) -> Profile:
+    """Return the profile that the path names, from the latest captures or from the store."""
+    id, context = str(call.request.path_params["id"]), call.context
+    missing = not_found("There is no profile with this id in this process's store.")
+    if not is_ulid(id):
+        raise missing
+    for recent in tuple(context.recent):
+        if recent.id == id:
+            return recent
+    storage = context.current_profiler().storage
+    if storage is None:
+        raise missing
+    try:
+        return await context.workers.run_alone(lambda: _read(lambda: storage.load(id)), within=_LOOK_TIMEOUT)
+    except ProfileNotFound:
+        raise missing from None
+
+
+def _read(read: Callable[[], T]) -> T:
+    """Read from a store; what is wrong with it is told without its paths."""
+    try:
+        return read()
+    except ProfileNotFound:
+        raise
+    except CorruptProfile:
+        raise Problem(500, "The profile with this id is damaged.") from None
+    except StorageError:
+        raise Problem(503, "The profile store cannot be read now.") from None
+
+
+ROUTES = (
+    DebugRoute(
+        method="GET",
+        path="/profile",
+        scope=Scope.READ,
+        summary="operations in flight, stored profiles, the recorder's counts",
+        handler=overview,
+        parameters=frozenset(FILTERS),
+    ),
+    DebugRoute(
+        method="GET",
+        path="/profile/{id}",
+        scope=Scope.READ,
+        summary="one profile: a summary, pyinstrument's page, or (scope profile) a file",
+        handler=profile,
+        parameters=frozenset({"format"}),
+    ),
+)

@@ -1,0 +1,120 @@
+"""The table of routes, and what is checked before one of them is asked: scope, method, origin, form of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from profkit.debug.auth import Principal
+from profkit.debug.auth import Scope as AuthScope
+from profkit.debug.context import DebugContext
+from profkit.debug.jobs import Jobs
+from profkit.debug.negotiation import HTML, JSON, preferred
+from profkit.debug.origin import check_post
+from profkit.debug.pages import Pages
+from profkit.debug.parameters import Parameters
+from profkit.debug.problems import Problem, not_found
+
+PRINCIPAL_KEY = "profkit.debug.principal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request to one route, after every check but that of the parameters."""
+
+    request: Request
+    principal: Principal
+    context: DebugContext
+    pages: Pages
+    routes: tuple[DebugRoute, ...]
+    known: frozenset[str]
+    wants: str
+
+    def parameters(self) -> Parameters:
+        """Return the query; raises a `Problem` (422) for a parameter that the route does not know."""
+        return Parameters(self.request.query_params, self.known)
+
+    def require(self, scope: AuthScope) -> None:
+        """Raise a `Problem` (403) unless the caller has this scope too."""
+        if scope not in self.principal.scopes:
+            raise Problem(403, f"This needs the scope {scope}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebugRoute:
+    """One method of one path. `job` names work that is done once at a time."""
+
+    method: str
+    path: str
+    scope: AuthScope
+    summary: str
+    handler: Callable[[Call], Awaitable[Response]]
+    parameters: frozenset[str] = frozenset()
+    offers: tuple[str, ...] = (JSON, HTML)
+    job: str | None = None
+
+
+class Resource:
+    """Every route of one path, as an ASGI application."""
+
+    def __init__(
+        self,
+        routes: list[DebugRoute],
+        table: tuple[DebugRoute, ...],
+        context: DebugContext,
+        pages: Pages,
+        jobs: Jobs,
+    ) -> None:
+        self._routes = {route.method: route for route in routes}
+        self._table = table
+        self._context = context
+        self._pages = pages
+        self._jobs = jobs
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check and answer; every refusal is a `Problem`."""
+        request = Request(scope, receive, send)
+        principal = scope.get(PRINCIPAL_KEY)
+        if not isinstance(principal, Principal):  # only behind the gate
+            raise not_found()
+        route = self._route(request.method, principal)
+        if route.method == "POST":
+            await check_post(request, principal)
+        call = Call(
+            request=request,
+            principal=principal,
+            context=self._context,
+            pages=self._pages,
+            routes=self._table,
+            known=route.parameters,
+            wants=_form(request, route),
+        )
+        with self._jobs.alone(route.job) if route.job else nullcontext():
+            response = await route.handler(call)
+        await response(scope, receive, send)
+
+    def _route(self, method: str, principal: Principal) -> DebugRoute:
+        """Return the route of a method: 403 comes before 405, so that the methods of a path are told to few."""
+        route = self._routes.get("GET" if method == "HEAD" else method)
+        scopes = {route.scope} if route else {one.scope for one in self._routes.values()}
+        if not scopes & principal.scopes:
+            raise Problem(403, f"This needs the scope {' or '.join(sorted(scopes))}.")
+        if route is None:
+            allowed = sorted(self._routes) + (["HEAD"] if "GET" in self._routes else [])
+            raise Problem(405, "This method is not allowed here.", {"allow": ", ".join(allowed)})
+        return route
+
+
+def _form(request: Request, route: DebugRoute) -> str:
+    """Return the media type of the answer; a `format` that the route knows decides alone."""
+    if "format" in route.parameters and request.query_params.get("format"):
+        return route.offers[0]
+    found = preferred(request.headers.get("accept", ""), route.offers)
+    if found is None:
+        raise Problem(406, f"This can be had as {' or '.join(route.offers)}.")
+    return found

@@ -1,0 +1,116 @@
+"""What a profile says at a glance: where its seconds went, without its samples."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+
+from profkit.masking import Masker
+from profkit_storage import Frame, Profile, ProfileEntry, State
+
+_TOP = 25
+_MAX_CHILDREN = 100
+
+
+def describe_entry(entry: ProfileEntry, masker: Masker) -> dict[str, object]:
+    """Return what the store's listing says of a profile; seconds and bytes."""
+    return {
+        "id": entry.id,
+        "operation": masker.mask_text(entry.operation),
+        "category": entry.category,
+        "service": masker.mask_text(entry.service),
+        "start": iso(entry.start_ns),
+        "wall": entry.wall,
+        "status": entry.status.value,
+        "trigger": entry.trigger.value,
+        "size": entry.size,
+    }
+
+
+def summary(profile: Profile, masker: Masker) -> dict[str, object]:
+    """Return identity, states and hottest functions; seconds. Bounded whatever the profile holds."""
+    plain = (
+        "id",
+        "category",
+        "wall",
+        "cpu",
+        "threshold",
+        "weight",
+        "pid",
+        "python",
+        "request_id",
+        "trace_id",
+        "span_id",
+    )
+    text = ("operation", "service", "version", "host")
+    sampling = profile.sampling
+    return {
+        **{name: getattr(profile, name) for name in plain},
+        **{name: masker.mask_text(getattr(profile, name)) for name in text},
+        "status": profile.status.value,
+        "trigger": profile.trigger.value,
+        "start": iso(profile.start_ns),
+        "tags": masker.mask(dict(profile.tags)),
+        "states": _states(profile),
+        "hottest": _hottest(profile, masker),
+        "children": [
+            {
+                "name": masker.mask_text(child.name),
+                "category": child.category,
+                "start": round(child.start, 4),
+                "seconds": round(child.end - child.start, 4),
+            }
+            for child in profile.children[:_MAX_CHILDREN]
+        ],
+        "counts": {
+            "samples": len(profile.samples),
+            "children": len(profile.children) + sampling.dropped_children,
+            "branches": len(profile.branches),
+        },
+        "sampling": {
+            "engine": sampling.engine,
+            "interval": sampling.interval,
+            "ticks": sampling.ticks,
+            "sampler_cpu": round(sampling.sampler_cpu, 4),
+            "unobserved": round(sampling.unobserved, 4),
+        },
+    }
+
+
+def iso(nanoseconds: int) -> str:
+    """Return a UTC time to the millisecond, from nanoseconds since the epoch."""
+    return datetime.fromtimestamp(nanoseconds // 1_000_000 / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+def _states(profile: Profile) -> dict[str, float]:
+    seconds: Counter[State] = Counter()
+    for sample in profile.samples:
+        seconds[sample.state] += sample.wall  # type: ignore[assignment]  # a Counter of floats
+    return {state.value: round(spent, 4) for state, spent in seconds.most_common()}
+
+
+def _hottest(profile: Profile, masker: Masker) -> list[dict[str, object]]:
+    """The functions in which most wall seconds were spent, by themselves."""
+    wall: dict[int, float] = {}
+    total = 0.0
+    for sample in profile.samples:
+        frame = profile.nodes[sample.node].frame
+        wall[frame] = wall.get(frame, 0.0) + sample.wall
+        total += sample.wall
+    ranked = sorted(wall.items(), key=lambda item: -item[1])[:_TOP]
+    return [
+        {
+            **_function(profile.frames[frame], masker),
+            "seconds": round(spent, 4),
+            "share": round(spent / (total or 1), 4),
+        }
+        for frame, spent in ranked
+    ]
+
+
+def _function(frame: Frame, masker: Masker) -> dict[str, object]:
+    return {
+        "function": masker.mask_text(frame.qualname),
+        "module": masker.mask_text(frame.module),
+        "origin": frame.distribution or frame.origin.value,
+    }
