@@ -21,7 +21,7 @@ from profkit.debug.single import Recent, Window
 from profkit_storage.errors import ConfigurationError, ProfkitError
 
 MAX_OBJECTS = 2_000_000
-"""Tracked objects beyond which types are not counted: at this many it takes a second, in steps that let other threads run."""
+"""Tracked objects beyond which types are not counted: at this many it takes a second (other threads run meanwhile)."""
 
 MAX_TYPES = 1000
 MAX_LINES = 500
