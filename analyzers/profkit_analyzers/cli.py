@@ -13,10 +13,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from profkit_analyzers.commands import run
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _EXTRA:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _EXTRA:
             raise
         sys.stderr.write(
-            f'profkit: the command needs {error.name}: install it with: pip install "profkit[analyze]"\n'
+            f'profkit: the command needs {missing}: install it with: pip install "profkit[analyze]"\n'
         )
         return 2
     except KeyboardInterrupt:

@@ -93,18 +93,16 @@ def random_profiles(make_profile, frames, count):
 
 
 def fingerprint(summary):
-    return [
-        (
-            name,
-            operation.profiles,
-            operation.operations,
-            operation.spent,
-            operation.unobserved,
-            operation.slowest,
-        )
-        + tuple(operation.durations.quantile(share) for share in (0.01, 0.5, 0.99))
-        for name, operation in sorted(summary.operations.items())
-    ] + ranked(summary)
+    figures = [
+        (name, entry.profiles, entry.operations, entry.spent, entry.unobserved, entry.slowest)
+        for name, entry in sorted(summary.operations.items())
+    ]
+    quantiles = [
+        entry.durations.quantile(share)
+        for _, entry in sorted(summary.operations.items())
+        for share in (0.01, 0.5, 0.99)
+    ]
+    return figures, quantiles, ranked(summary)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -14,7 +14,7 @@ from profkit_storage import ConfigurationError, ProfileQuery
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_AGE = re.compile(r"(\d{1,9})([smhdw])")
+_AGE = re.compile(r"([0-9]{1,9})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _FORMS = "an ISO 8601 date or time (2026-03-14, 2026-03-14T15:09, UTC unless it has a zone) or an age (30m, 2h, 7d)"
 

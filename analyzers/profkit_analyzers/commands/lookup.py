@@ -11,7 +11,8 @@ from profkit_storage.ulid import LENGTH, is_ulid, ulid_milliseconds
 _SHORTEST = 6
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MARGIN = timedelta(seconds=1)
-_LATEST_MS = 253_402_300_799_000
+_LATEST_MS = 253_370_764_800_000
+"""The year 9999: what a `datetime` can hold, and the margin."""
 
 
 def load_profile(id: str, store: str) -> Profile:

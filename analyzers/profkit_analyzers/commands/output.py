@@ -19,8 +19,14 @@ def write(text: str) -> None:
     Raises:
         OutputClosed: nobody reads it.
     """
+    stream = sys.stdout
+    text = text if text.endswith("\n") else text + "\n"
     try:
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
-        sys.stdout.flush()
+        stream.flush()
+        # With PYTHONUNBUFFERED a text stream takes a write that was cut short for a whole one.
+        rest = memoryview(text.encode(stream.encoding or "utf-8", stream.errors or "strict"))
+        while rest:
+            rest = rest[stream.buffer.write(rest) :]
+        stream.buffer.flush()
     except BrokenPipeError as error:
         raise OutputClosed from error

@@ -35,7 +35,7 @@ def render(report: Report, store: str, screen: Screen) -> str:
 
 
 def _lines(report: Report, store: str, screen: Screen) -> Iterator[Text | str]:
-    yield _summary(report)
+    yield from _summary(report)
     yield from _skipped(report)
     yield ""
     if report.bottlenecks:
@@ -52,14 +52,12 @@ def _lines(report: Report, store: str, screen: Screen) -> Iterator[Text | str]:
         yield from _next(report, store)
 
 
-def _summary(report: Report) -> str:
+def _summary(report: Report) -> Iterator[str]:
     count = sum(stats.operations for stats in report.operations.values())
-    budget = "each one's threshold" if report.budget is None else seconds(report.budget)
     stands_for = f" (for {counted(count, 'slow operation')})" if round(count) != report.profiles else ""
-    return (
-        f"{counted(report.profiles, 'profile')}{stands_for}, {seconds(report.seconds)}; "
-        f"recoverable: the seconds over the budget ({budget})"
-    )
+    yield f"{counted(report.profiles, 'profile')}{stands_for}, {seconds(report.seconds)}"
+    budget = "its threshold" if report.budget is None else seconds(report.budget)
+    yield f"recoverable: the seconds that an operation took over {budget}"
 
 
 def _skipped(report: Report) -> Iterator[str]:
