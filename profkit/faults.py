@@ -18,7 +18,7 @@ class Faults:
 
     def reset(self) -> None:
         """Start over: at first, and in a forked child, where the lock may be held by nobody."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may come in between, and may be an operation
         self._counts: dict[str, int] = {}
         self._logged: dict[str, float] = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import socket
@@ -160,9 +161,16 @@ def masked_tags(tags: Mapping[str, object] | None) -> dict[str, object]:
 def _masked_tags(tags: Iterable[tuple[str, object]]) -> Iterable[tuple[str, object]]:
     for name, value in tags:
         masked = masker.mask(value, name)
-        if masked is not None and not isinstance(masked, (str, int, float, bool)):
-            masked = str(masked)
-        yield name, masked
+        yield name, masked if _is_storable(masked) else str(masked)
+
+
+def _is_storable(value: object) -> bool:
+    """Tell whether the encoding holds a tag as it is: text, true, false, None, a finite or a 64-bit number."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    return value is None or isinstance(value, str)
 
 
 @cache

@@ -11,7 +11,7 @@ class Policy:
     """Counts, by operation, the slow ones that had to be dropped since the last one was kept."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may come in between, and may be an operation
         self._dropped: dict[str, float] = {}
 
     def dropped(self, name: str, weight: float) -> None:

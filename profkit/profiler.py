@@ -176,7 +176,7 @@ class PerformanceProfiler:
             )
             if recorder is None or not recorder.submit(finished):
                 self._policy.dropped(name, weight)
-                self.faults.add("queue_full", name)
+                self.faults.add("queue_full" if recorder else "shut_down", name)
         except Exception as error:  # noqa: BLE001 - nothing of ours reaches the application
             self.faults.add("not_handed_over", repr(error))
 
@@ -369,5 +369,6 @@ def _shut_down_each_profiler() -> None:
         profiler.shutdown()
 
 
-os.register_at_fork(after_in_child=_each_profiler_after_fork)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_each_profiler_after_fork)
 atexit.register(_shut_down_each_profiler)

@@ -16,6 +16,9 @@ MAX_DEPTH = 400
 _MAX_NODES = 20_000
 RUNNING, WAITING, SUSPENDED = range(3)
 """States of a sample: on the CPU, in a thread that blocks, in a task that awaits."""
+RUNNING_SHARE = 0.2
+"""A sample of which the thread used this share on the CPU was running: on a crowded machine a busy thread gets no
+more, and one that blocks uses next to nothing."""
 
 
 class CallTree:

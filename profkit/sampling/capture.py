@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable
 from time import perf_counter
 
-from profkit.sampling.calltree import RUNNING, SUSPENDED, WAITING, CallTree, Timeline
+from profkit.sampling.calltree import RUNNING, RUNNING_SHARE, SUSPENDED, WAITING, CallTree, Timeline
 from profkit.sampling.codes import CodeTable
 from profkit.sampling.stacks import await_stack, thread_stack
 from profkit.sampling.threads import cpu_seconds
@@ -69,7 +69,7 @@ class Capture:
         if cpu is not None:
             wall = now - timeline.seen
             used = min(wall, cpu - (cpu if timeline.cpu_seen is None else timeline.cpu_seen))
-            state = RUNNING if used >= wall / 2 else WAITING
+            state = RUNNING if used >= wall * RUNNING_SHARE else WAITING
             timeline.cpu_seen = cpu
         stack.append(self._codes.synthetic(branch[1]))
         timeline.observe(now, self.tree.insert(stack), state, used)

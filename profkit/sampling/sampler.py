@@ -14,7 +14,7 @@ from time import perf_counter
 
 from profkit.faults import Faults
 from profkit.operations import Operation
-from profkit.sampling.calltree import RUNNING, SUSPENDED, WAITING, Recording
+from profkit.sampling.calltree import RUNNING, RUNNING_SHARE, SUSPENDED, WAITING, Recording
 from profkit.sampling.capture import Capture
 from profkit.sampling.codes import CodeTable
 from profkit.sampling.stacks import await_stack, rooted_stacks
@@ -171,6 +171,7 @@ class Sampler:
         0.2 us instead of the 1 to 3 us of walking its await chain.
         """
         recording = operation.recording
+        operation.thread.read(self.ticks)
         if recording is None or recording.waiter is None or operation.task is None:
             return False
         waiter = getattr(operation.task, "_fut_waiter", None)
@@ -196,8 +197,9 @@ class Sampler:
             seen = thread.before if timeline.cpu_seen is None else timeline.cpu_seen
             wall = now - timeline.seen
             cpu = min(wall, clock - (clock if seen is None else seen))
-            state = RUNNING if cpu >= wall / 2 else WAITING
-        timeline.cpu_seen = clock
+            state = RUNNING if cpu >= wall * RUNNING_SHARE else WAITING
+        # After a wait, only what the thread used since the last tick can be this task's.
+        timeline.cpu_seen = None if state == SUSPENDED else clock
         timeline.observe(now, recording.tree.insert(stack), state, cpu)
 
 

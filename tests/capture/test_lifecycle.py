@@ -159,19 +159,31 @@ def test_a_store_that_fails_is_counted_and_logged_once(caplog: pytest.LogCapture
     profiler.shutdown()
 
 
-def test_a_profile_that_cannot_be_encoded_is_counted(tmp_path: Path) -> None:
+def test_any_tag_can_be_stored(tmp_path: Path) -> None:
     class Odd(str):
         __slots__ = ()
 
     profiler = PerformanceProfiler(Settings(storage=str(tmp_path), threshold=0.0))
-    with profiler.operation("work", number=2**70, text=Odd("x"), lone="\ud800") as operation:
-        operation.tag(more=object())
+    with profiler.operation("work", number=2**70, text=Odd("x"), lone="\ud800", no=float("nan")) as operation:
+        operation.tag(more=object(), nested={"password": "hunter2-hunter2"}, few=[1, 2])
     assert profiler.flush(5)
-    assert profiler.stats()["recorded"] + sum(profiler.faults.counts().values()) == 1
+    assert profiler.stats()["faults"] == {}
+    storage = open_storage(str(tmp_path))
+    (profile,) = [storage.load(entry.id) for entry in storage.scan()]
+    assert profile.tags["number"] == str(2**70)
+    assert "hunter2" not in str(profile.tags)
+    profiler.shutdown()
+
+
+def test_a_profile_that_cannot_be_built_is_counted_and_the_next_one_is_not(tmp_path: Path) -> None:
+    profiler = PerformanceProfiler(Settings(storage=str(tmp_path), threshold=0.0))
+    with profiler.operation("broken") as operation:
+        operation.rename(7)  # type: ignore[arg-type]
     with profiler.operation("next"):
         pass
     assert profiler.flush(5)
-    assert "next" in [entry.operation for entry in open_storage(str(tmp_path)).scan()]
+    assert sum(profiler.faults.counts().values()) == 1
+    assert [entry.operation for entry in open_storage(str(tmp_path)).scan()] == ["next"]
     profiler.shutdown()
 
 
