@@ -12,7 +12,8 @@ PY = $(VENV)/bin/python
 READY = $(VENV)/.ready
 PYTEST = $(PY) -m pytest -o cache_dir=$(VENV)/.pytest_cache
 
-.PHONY: help setup demo test suite guards soak bench lint format types smoke constraints clean
+.NOTPARALLEL: # the guards measure time
+.PHONY: help environment setup demo test suite guards soak bench lint format types smoke constraints clean
 
 help:
 	@echo "make demo         a service under load, its slow operations captured and ranked"
@@ -23,12 +24,16 @@ help:
 
 setup: $(READY)
 
-$(READY): pyproject.toml constraints.txt
-	@python=$$(sh scripts/pythons.sh $(PYTHON)) || exit 1; \
-	if ! $(PY) -c "" 2>/dev/null; then \
+environment:
+	@test -x $(PY) || { \
+		python=$$(sh scripts/pythons.sh $(PYTHON)) || exit 1; \
 		echo "Setting up $(VENV) with $$python; the first time takes a minute or two"; \
-		rm -rf $(VENV); "$$python" -m venv $(VENV) || exit 1; \
-	fi
+		if [ -f $(VENV)/pyvenv.cfg ]; then rm -rf $(VENV); fi; \
+		"$$python" -m venv $(VENV); \
+	}
+
+# Also made anew when the Python it was made with has gone.
+$(READY): $(shell test -x $(PY) || echo environment) pyproject.toml constraints.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check --editable ".[dev]" --constraint constraints.txt
 	@touch $@
 
@@ -66,10 +71,8 @@ smoke: $(READY)
 	$(PY) -m build --outdir dist .
 	$(PY) scripts/smoke.py dist/*.whl
 
-# Works without the environment of the other targets: old pins may be what has to go.
-constraints:
-	@python=$$(sh scripts/pythons.sh $(PYTHON)) || exit 1; \
-	$(PY) -c "" 2>/dev/null || "$$python" -m venv $(VENV) || exit 1
+# Needs none of the pinned versions: old pins may be what has to go.
+constraints: environment
 	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --quiet --disable-pip-version-check uv
 	@echo "# Every version, direct and transitive, for Python 3.11 to 3.13. Renewed by: make constraints" > constraints.new
 	@$(PY) -m uv pip compile pyproject.toml --extra dev --extra all --extra dask --universal --upgrade \
