@@ -21,7 +21,7 @@ from profkit_storage import ProfkitError
 def main() -> int:
     """Run the demo; returns the exit code."""
     options = parse_options()
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     try:
         with tempfile.TemporaryDirectory(prefix="profkit-demo-") as folder:

@@ -1,4 +1,4 @@
-"""Sends the requests with an HTTP client, as they fall due, whether or not earlier ones have come back."""
+"""Sends the requests with an HTTP client, as they fall due, several at a time."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import httpx
 
 from demo.plan import ORDINARY, Call
 from shop.settings import Plant
+
+UNDER_WAY = 4
+"""On a busy machine the load gives way, rather than requests wait for one another and become slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +51,30 @@ async def warm_up(url: str) -> None:
 
 
 async def run_plan(client: httpx.AsyncClient, plan: list[Call], on_done: Callable[[Outcome], None]) -> None:
-    """Send every call of `plan` when it is due; a call that must be alone holds the others up until it is done."""
+    """Send every call of `plan` when it is due, or as soon as fewer than `UNDER_WAY` ordinary ones are under way.
+
+    A call that must be alone waits for all others, and they for it.
+    """
+    slots = asyncio.Semaphore(UNDER_WAY)
     start = time.perf_counter()
     async with asyncio.TaskGroup() as group:
         under_way: set[asyncio.Task[None]] = set()
 
         async def one(call: Call, request_id: str) -> None:
             on_done(await send(client, call, request_id))
+            if call.plant is None:
+                slots.release()
 
         for number, call in enumerate(plan, start=1):
             await asyncio.sleep(max(0.0, start + call.due - time.perf_counter()))
+            held_up = time.perf_counter()
             if call.alone:
                 await asyncio.gather(*under_way)
+            if call.plant is None:
+                await slots.acquire()
             task = group.create_task(one(call, f"demo-{number:04}"))
             under_way.add(task)
             task.add_done_callback(under_way.discard)
             if call.alone:
-                waited = time.perf_counter()
                 await task
-                start += time.perf_counter() - waited
+                start += time.perf_counter() - held_up  # those that follow are due later, not all at once

@@ -39,10 +39,10 @@ def show_requests(outcomes: list[Outcome], console: Console) -> None:
 
 def show_tour(stops: list[Stop], console: Console) -> None:
     """What each debug route answered."""
-    table = Table("route", "no token", "token", "seen", title="Debug routes", title_justify="left")
+    table = Table("debug route", "no token", "token", "seen", box=None, pad_edge=False)
     for stop in stops:
         table.add_row(stop.route, str(stop.refused), str(stop.status), stop.seen)
-    console.print(table)
+    console.print("\n", table, sep="")
 
 
 def analyze(store: Path, since: datetime) -> Report:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 from openai import AsyncOpenAI
@@ -13,12 +14,13 @@ from shop.settings import Plant, Settings
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """The pools, and the plants that are in."""
+    """The pools, the file of the exported catalogue, and the plants that are in."""
 
     engine: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
     llm: AsyncOpenAI
     carrier: httpx.AsyncClient
+    catalogue: Path
     plants: frozenset[Plant]
 
     async def close(self) -> None:
@@ -41,5 +43,6 @@ def open_resources(settings: Settings) -> Resources:
             max_retries=4,
         ),
         carrier=httpx.AsyncClient(base_url=f"{settings.outside}/carrier", timeout=30),
+        catalogue=settings.database.with_name("catalogue.json"),
         plants=frozenset(Plant) - settings.without,
     )

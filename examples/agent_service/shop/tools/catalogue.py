@@ -1,7 +1,8 @@
-"""Tool: the catalogue with its embeddings. Planted: a large answer encoded by the standard json module on the loop."""
+"""Tool: export the catalogue with its embeddings. Planted: the standard json module encodes it on the event loop."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from array import array
 
@@ -20,11 +21,13 @@ Export = list[dict[str, object]]
 
 @profkit.profile("tool.catalogue", category="serialization")
 async def export_catalogue(message: Message, resources: Resources) -> bytes:
-    """The first `message.limit` products, each with the floats of its embedding."""
+    """Write the first `message.limit` products, each with the floats of its embedding, to a file."""
     async with resources.sessions() as session:
         export = await read_catalogue(session, message.limit)
     encode = encode_with_stdlib_json if Plant.JSON_ENCODE in resources.plants else encode_with_orjson
-    return encode(export)
+    content = encode(export)
+    await asyncio.to_thread(resources.catalogue.write_bytes, content)
+    return orjson.dumps({"products": len(export), "bytes": len(content)})
 
 
 async def read_catalogue(session: AsyncSession, limit: int) -> Export:
