@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
+from profkit_analyzers.nesting import with_nesting
 from profkit_analyzers.ranking import NANO, Summary
 from profkit_analyzers.report import Report, Skipped, bottleneck, operation_stats, ranked
 from profkit_storage import (
     ConfigurationError,
     CorruptProfile,
+    Profile,
     ProfileEntry,
     ProfileNotFound,
     ProfileQuery,
@@ -50,6 +52,9 @@ class ProfileAnalyzer:
         `budget` is the seconds an operation may take; None takes each one's own threshold. `top` keeps that many rows.
         With `progress`, the store is listed once more, to know how many there are.
 
+        An operation that ran inside another one that is read as well is counted, but its seconds are in that one's rows
+        and not in rows of its own; query for its name to rank it by itself.
+
         A profile that is damaged, or gone since it was listed, is skipped, counted and named in the report.
 
         Raises:
@@ -60,19 +65,8 @@ class ProfileAnalyzer:
         work = _Work(self._storage, query)
         total = work.count() if progress else 0
         summary = Summary()
-        for done, entry in enumerate(work.entries(), start=1):
-            try:
-                profile = self._storage.read(entry)
-            except CorruptProfile as error:
-                work.skip(error.key, error.reason)
-            except ProfileNotFound:
-                work.skip(entry.key, "gone since it was listed")
-            except StorageError as error:
-                work.skip(entry.key, str(error))
-            else:
-                summary.add(profile, self._categories, budget)
-            if progress:
-                progress(done, max(done, total))
+        for profile, nested in with_nesting(work.profiles(progress, total)):
+            summary.add(profile, self._categories, budget, nested=nested)
         return _report(summary, work, budget, top)
 
 
@@ -90,7 +84,20 @@ class _Work:
         found = self._storage.scan(self._query, on_problem=_ignore)
         return sum(1 for entry in found if entry.trigger is Trigger.SLOW)
 
-    def entries(self) -> Iterator[ProfileEntry]:
+    def profiles(self, progress: Progress | None, total: int) -> Iterator[Profile]:
+        for done, entry in enumerate(self._entries(), start=1):
+            try:
+                yield self._storage.read(entry)
+            except CorruptProfile as error:
+                self.skip(error.key, error.reason)
+            except ProfileNotFound:
+                self.skip(entry.key, "gone since it was listed")
+            except StorageError as error:
+                self.skip(entry.key, str(error))
+            if progress:
+                progress(done, max(done, total))
+
+    def _entries(self) -> Iterator[ProfileEntry]:
         for entry in self._storage.scan(self._query, on_problem=self.skip):
             if entry.trigger is Trigger.SLOW:
                 yield entry
@@ -116,7 +123,7 @@ def _check(budget: float | None, top: int | None) -> None:
 
 def _report(summary: Summary, work: _Work, budget: float | None, top: int | None) -> Report:
     operations = sorted(summary.operations.items(), key=lambda item: (-item[1].spent, item[0]))
-    total = sum(operation.spent for _, operation in operations)
+    total = sum(operation.counted for _, operation in operations)
     categories: dict[str, int] = {}
     for _, operation in operations:
         for blame, cost in operation.costs.items():
@@ -126,6 +133,7 @@ def _report(summary: Summary, work: _Work, budget: float | None, top: int | None
         profiles=sum(operation.profiles for _, operation in operations),
         seconds=total / NANO,
         unobserved=sum(operation.unobserved for _, operation in operations) / NANO,
+        nested=sum(operation.nested for _, operation in operations),
         budget=budget,
         operations={name: operation_stats(operation) for name, operation in operations},
         categories={

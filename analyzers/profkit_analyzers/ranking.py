@@ -56,11 +56,17 @@ class Cost:
 
 @dataclass(slots=True)
 class OperationSummary:
-    """All profiles of one operation; `slowest` is (nanoseconds, id), `costs` by blame."""
+    """All profiles of one operation; `slowest` is (nanoseconds, id).
+
+    `nested` of the `profiles` ran inside another operation's; `counted` nanoseconds of `spent` are those of the others,
+    as are `unobserved` ones and `costs` by blame.
+    """
 
     profiles: int = 0
+    nested: int = 0
     operations: int = 0
     spent: int = 0
+    counted: int = 0
     unobserved: int = 0
     slowest: tuple[int, str] = (-1, "")
     durations: DurationSketch = field(default_factory=DurationSketch)
@@ -69,8 +75,10 @@ class OperationSummary:
     def merge(self, other: OperationSummary) -> None:
         """Add the other to this."""
         self.profiles += other.profiles
+        self.nested += other.nested
         self.operations += other.operations
         self.spent += other.spent
+        self.counted += other.counted
         self.unobserved += other.unobserved
         self.slowest = max(self.slowest, other.slowest)
         self.durations.merge(other.durations)
@@ -84,36 +92,49 @@ class Summary:
     def __init__(self) -> None:
         self.operations: dict[str, OperationSummary] = {}
 
-    def add(self, profile: Profile, table: CategoryTable, budget: float | None = None) -> None:
-        """Add one slow operation. `budget` is seconds; None takes the threshold it was captured under."""
+    def add(
+        self, profile: Profile, table: CategoryTable, budget: float | None = None, *, nested: bool = False
+    ) -> None:
+        """Add one slow operation. `budget` is seconds; None takes the threshold it was captured under.
+
+        A `nested` one ran inside another that is added as well: its seconds are blamed there.
+        """
         entry = self.operations.setdefault(profile.operation, OperationSummary())
         weight = round(profile.weight * MICRO)
         wall = round(profile.wall * NANO)
-        allowed = profile.threshold if budget is None else budget
-        excess = max(0, wall - round(allowed * NANO))
-        found = attribute(profile, table)
         entry.profiles += 1
+        entry.nested += nested
         entry.operations += weight
         entry.spent += _times(weight, wall)
-        entry.unobserved += _times(weight, round(found.unobserved * NANO))
         entry.slowest = max(entry.slowest, (wall, profile.id))
         entry.durations.add(profile.wall, weight)
-        for blame, seconds in found.seconds.items():
-            spent = round(seconds * NANO)
-            saved = min(spent, excess)
-            cost = Cost(
-                spent=_times(weight, spent),
-                recoverable=_times(weight, saved),
-                operations=weight,
-                rescued=weight if spent >= excess > 0 else 0,
-                worst=Example(saved, spent, profile.id),
-            )
-            entry.costs.setdefault(blame, Cost()).merge(cost)
+        if not nested:
+            entry.counted += _times(weight, wall)
+            _add_costs(entry, profile, table, budget)
 
     def merge(self, other: Summary) -> None:
         """Add what the other has seen to this."""
         for name, operation in other.operations.items():
             self.operations.setdefault(name, OperationSummary()).merge(operation)
+
+
+def _add_costs(entry: OperationSummary, profile: Profile, table: CategoryTable, budget: float | None) -> None:
+    weight = round(profile.weight * MICRO)
+    allowed = profile.threshold if budget is None else budget
+    excess = max(0, round(profile.wall * NANO) - round(allowed * NANO))
+    found = attribute(profile, table)
+    entry.unobserved += _times(weight, round(found.unobserved * NANO))
+    for blame, seconds in found.seconds.items():
+        spent = round(seconds * NANO)
+        saved = min(spent, excess)
+        cost = Cost(
+            spent=_times(weight, spent),
+            recoverable=_times(weight, saved),
+            operations=weight,
+            rescued=weight if spent >= excess > 0 else 0,
+            worst=Example(saved, spent, profile.id),
+        )
+        entry.costs.setdefault(blame, Cost()).merge(cost)
 
 
 def _times(weight: int, nanoseconds: int) -> int:

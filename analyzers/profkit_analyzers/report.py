@@ -36,9 +36,14 @@ class Bottleneck:
 
 @dataclass(frozen=True, slots=True)
 class OperationStats:
-    """The slow runs of one operation: `profiles` stored, which stand for `operations`; p50, p95, p99 to 1 %."""
+    """The slow runs of one operation: `profiles` stored, which stand for `operations`; p50, p95, p99 to 1 %.
+
+    `nested` of them ran inside another slow operation, which has their seconds in its rows; `unobserved` is without
+    them.
+    """
 
     profiles: int
+    nested: int
     operations: float
     seconds: float
     unobserved: float
@@ -59,9 +64,13 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What an analysis found. `seconds` is the sum of `categories` and `unobserved`."""
+    """What an analysis found. `seconds` is the sum of `categories` and `unobserved`.
+
+    `nested` of the `profiles` ran inside another of them, and their seconds are counted there.
+    """
 
     profiles: int
+    nested: int = 0
     seconds: float
     unobserved: float
     budget: float | None = None
@@ -78,6 +87,7 @@ class Report:
         return {
             "schema": REPORT_SCHEMA,
             "profiles": self.profiles,
+            "nested": self.nested,
             "not_ranked": self.not_ranked,
             "budget": self.budget,
             "seconds": _rounded(self.seconds),
@@ -128,6 +138,7 @@ def operation_stats(summary: OperationSummary) -> OperationStats:
     p50, p95, p99 = (min(summary.durations.quantile(share), slowest) for share in (0.5, 0.95, 0.99))
     return OperationStats(
         profiles=summary.profiles,
+        nested=summary.nested,
         operations=summary.operations / MICRO,
         seconds=summary.spent / NANO,
         unobserved=summary.unobserved / NANO,
@@ -142,6 +153,7 @@ def operation_stats(summary: OperationSummary) -> OperationStats:
 def _operation(stats: OperationStats) -> dict[str, object]:
     return {
         "profiles": stats.profiles,
+        "nested": stats.nested,
         "operations": _count(stats.operations),
         "seconds": _rounded(stats.seconds),
         "unobserved": _rounded(stats.unobserved),

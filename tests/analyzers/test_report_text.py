@@ -33,7 +33,7 @@ def report(make_profile, frames):
     return ProfileAnalyzer(store).analyze()
 
 
-@pytest.mark.parametrize("width", [60, 80, 100, 139, 140, 160, 200])
+@pytest.mark.parametrize("width", [72, 80, 100, 139, 140, 160, 200])
 def test_no_line_is_wider_than_the_terminal(report, width):
     page = text.render(report, "/store", Screen(width))
     ranking = page.partition("\nnext\n")[0]

@@ -56,6 +56,8 @@ def _summary(report: Report) -> Iterator[str]:
     count = sum(stats.operations for stats in report.operations.values())
     stands_for = f" (for {counted(count, 'slow operation')})" if round(count) != report.profiles else ""
     yield f"{counted(report.profiles, 'profile')}{stands_for}, {seconds(report.seconds)}"
+    if report.nested:
+        yield f"{report.nested:,} of them ran inside others of them, and are counted there"
     budget = "its threshold" if report.budget is None else seconds(report.budget)
     yield f"recoverable: the seconds that an operation took over {budget}"
 
@@ -128,5 +130,5 @@ def _next(report: Report, store: str) -> Iterator[Text | str]:
     yield Text("next", style="bold")
     yield f"profkit show {first.exemplar} {place}"
     yield f"profkit export {first.exemplar} {place} --format html -o profile.html"
-    if len(report.operations) > 1:
+    if sum(stats.profiles > stats.nested for stats in report.operations.values()) > 1:
         yield f"profkit analyze {place} --operation {printable(shlex.quote(first.operation))}"
