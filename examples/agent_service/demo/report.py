@@ -20,7 +20,6 @@ from profkit_analyzers.reporters.terminal import Screen
 from profkit_storage import ProfileQuery, open_storage
 
 THRESHOLD = 1.0
-REQUEST = "POST /agent"
 TOP = 8
 
 
@@ -42,17 +41,14 @@ def show_tour(stops: list[Stop], console: Console) -> None:
     table = Table("debug route", "no token", "token", "seen", box=None, pad_edge=False)
     for stop in stops:
         table.add_row(stop.route, str(stop.refused), str(stop.status), stop.seen)
-    console.print("\n", table, sep="")
+    console.print()
+    console.print(table)
 
 
-def analyze(store: Path, since: datetime) -> Report:
-    """Rank what the slow requests since then spent their time on.
-
-    The operations inside them (the agent, its tools) that were slow as well have profiles of their own, which
-    account for the same seconds once more: so the query names one operation.
-    """
+def analyze(store: Path, since: datetime, until: datetime) -> Report:
+    """Rank what slow operations spent their time on, of those that began between two moments."""
     with open_storage(store, create=False) as storage:
-        return ProfileAnalyzer(storage).analyze(ProfileQuery(since=since, operation=REQUEST), top=TOP)
+        return ProfileAnalyzer(storage).analyze(ProfileQuery(since=since, until=until), top=TOP)
 
 
 def show_ranking(report: Report, store: Path) -> None:
@@ -65,7 +61,7 @@ def show_commands(store: Path, report: Report) -> None:
     where, programs = shlex.quote(short(store)), Path(sys.executable).parent
     profkit, pyinstrument = short(programs / "profkit"), short(programs / "pyinstrument")
     print(f"The profiles are in {where}. To look further:")
-    commands = [f"{profkit} list {where}", f"{profkit} analyze {where} --operation '{REQUEST}' --format json"]
+    commands = [f"{profkit} list {where}", f"{profkit} analyze {where} --format json"]
     if report.bottlenecks:
         worst = report.bottlenecks[0].exemplar
         commands += [

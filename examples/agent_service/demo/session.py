@@ -43,20 +43,21 @@ def run(options: Options, folder: Path, console: Console) -> None:
             asyncio.run(warm_up(shop.url))
             started = datetime.now(UTC)
             outcomes = run_load(shop.url, sizes, options, console)
+            ended = datetime.now(UTC)
             _check(outcomes, shop)
             show_requests(outcomes, console)
             _write_log(options.log, outcomes)
             show_tour(take_tour(shop.url, token), console)
             if options.keep_running:
-                _show_findings(options, started)
+                _show_findings(options, started, ended)
                 _wait_for_interrupt(shop.url, token)
                 return
     # The service has stopped, and profkit.shutdown() in it has stored what was still queued.
-    _show_findings(options, started)
+    _show_findings(options, started, ended)
 
 
-def _show_findings(options: Options, started: datetime) -> None:
-    report = analyze(options.store, started)
+def _show_findings(options: Options, started: datetime, ended: datetime) -> None:
+    report = analyze(options.store, started, ended)
     show_ranking(report, options.store)
     show_commands(options.store, report)
 

@@ -27,7 +27,7 @@ SCALES = {
     Plant.N_PLUS_ONE: Scale(
         1.3, 300, WHOLESALER_ORDERS
     ),  # it waits for its thread besides, and for its neighbours
-    Plant.JSON_ENCODE: Scale(1.5, 200, PRODUCTS),
+    Plant.JSON_ENCODE: Scale(1.4, 200, PRODUCTS),
 }
 
 
