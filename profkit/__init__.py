@@ -1,8 +1,10 @@
 """profkit: a flight recorder for slow Python operations."""
 
 from profkit.config import Settings
+from profkit.inflight import InFlight
 from profkit.operations import Operation
-from profkit.profiler import CaptureBusy, InFlight, PerformanceProfiler
+from profkit.process_capture import CaptureBusy
+from profkit.profiler import PerformanceProfiler
 from profkit_storage import ConfigurationError, ProfkitError, StorageError
 
 _default = PerformanceProfiler()

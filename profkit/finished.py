@@ -7,7 +7,6 @@ import os
 import platform
 import socket
 import sys
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -17,14 +16,11 @@ from profkit.masking import masker
 from profkit.operations import Child, Operation
 from profkit.requests import RequestContext
 from profkit.sampling.calltree import Recording
-from profkit.sampling.capture import Capture
 from profkit.sampling.resolution import Resolver
 from profkit.sampling.sampler import Sampler
-from profkit_storage import Branch, ChildOperation, Profile, Sample, Sampling, Trigger
+from profkit_storage import ChildOperation, Profile, Sampling
 from profkit_storage.ulid import new_ulid
 
-CAPTURE_NAME = "process"
-"""The operation's name in a capture of the whole process."""
 _MAX_TAGS = 100
 _TAIL = 2.0
 """How many intervals after the last tick still belong to what was seen there."""
@@ -86,47 +82,6 @@ def profile_of(finished: Finished, settings: Settings, sampler: Sampler) -> Prof
             sampler_cpu=max(0.0, sampler.cpu - recording.sampler_cpu),
             unobserved=timeline.unobserved,
             dropped_children=operation.dropped_children,
-        ),
-    )
-
-
-def profile_of_capture(
-    capture: Capture, ended: float, settings: Settings, sampler: Sampler, cpu: float
-) -> Profile:
-    """Build the profile of a capture of the whole process: thread-seconds, one branch a thread or task."""
-    wall = ended - capture.started
-    resolver = Resolver(sampler.codes, capture.tree)
-    branches: list[Branch] = []
-    samples: list[Sample] = []
-    for (_, name), timeline in capture.branches.items():
-        timeline.finish(ended, tail_allowance(sampler.real_interval))
-        samples += resolver.samples(timeline.spans(), len(branches))
-        branches.append(Branch(name.strip("[]"), -1, 0.0, wall))
-    start_ns = time.time_ns() - int((time.perf_counter() - capture.started) * 1e9)
-    return Profile(
-        id=new_ulid(start_ns),
-        operation=CAPTURE_NAME,
-        category="",
-        start_ns=start_ns,
-        wall=wall,
-        cpu=sum(sample.cpu for sample in samples),
-        threshold=0.0,
-        weight=0.0,
-        trigger=Trigger.MANUAL,
-        service=settings.service,
-        version=settings.version,
-        host=host_name(),
-        pid=os.getpid(),
-        python=platform.python_version(),
-        frames=resolver.frames,
-        nodes=resolver.nodes,
-        samples=tuple(samples),
-        branches=tuple(branches),
-        sampling=Sampling(
-            interval=settings.interval,
-            ticks=capture.ticks,
-            sampler_cpu=max(0.0, sampler.cpu - cpu),
-            unobserved=0.0 if samples else wall,
         ),
     )
 

@@ -12,44 +12,25 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, ParamSpec, TypeVar, overload
+from typing import ParamSpec, TypeVar, overload
 
 from profkit import requests
 from profkit.config import Settings
 from profkit.faults import Faults
-from profkit.finished import Finished, profile_of_capture
+from profkit.finished import Finished
+from profkit.inflight import InFlight, list_in_flight
 from profkit.operations import Operation, Site
 from profkit.policy import Policy
+from profkit.process_capture import ProcessCapture
 from profkit.recorder import Recorder
-from profkit.sampling.calltree import SUSPENDED
-from profkit.sampling.capture import Capture
-from profkit.sampling.frames import locate
-from profkit.sampling.resolution import line_at
 from profkit.sampling.sampler import Sampler
 from profkit.sampling.threads import WatchedThread, this
-from profkit.wrappers import wrap
+from profkit.wrappers import name_of, wrap
 from profkit_storage import ConfigurationError, Profile, ProfileStorage, ProfkitError, open_storage
 
 logger = logging.getLogger("profkit")
 P = ParamSpec("P")
 R = TypeVar("R")
-MAX_CAPTURE = 60.0
-
-
-class CaptureBusy(ProfkitError):
-    """A capture of the process is going on; there is one at a time."""
-
-
-class InFlight(NamedTuple):
-    """An operation that has not ended. `age` and `threshold` are seconds; `stack` is outermost first."""
-
-    name: str
-    category: str
-    age: float
-    threshold: float
-    thread: str
-    request_id: str
-    stack: list[str]
 
 
 class PerformanceProfiler:
@@ -69,7 +50,7 @@ class PerformanceProfiler:
         self._policy = Policy()
         self._slow = 0
         self._numbers_read = 0
-        self._captures = threading.Lock()
+        self._process_capture = ProcessCapture(self.sampler)
         self.numbers = itertools.count()
         self._recorder: Recorder | None = None
         self._closes_storage = False
@@ -143,7 +124,7 @@ class PerformanceProfiler:
         name = target if isinstance(target, str) else None
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
-            return wrap(self, function, Site(name or _name_of(function), category, threshold))
+            return wrap(self, function, Site(name or name_of(function), category, threshold))
 
         return decorate if target is None or isinstance(target, str) else decorate(target)
 
@@ -195,14 +176,7 @@ class PerformanceProfiler:
             CaptureBusy: another capture is going on.
             ConfigurationError: `seconds` is not from 0.05 to 60.
         """
-        if not 0.05 <= seconds <= MAX_CAPTURE:
-            raise ConfigurationError(f"seconds={seconds!r} is not allowed: give 0.05 to {MAX_CAPTURE:g}")
-        if not self._captures.acquire(blocking=False):
-            raise CaptureBusy("a capture of this process is going on: try again when it has ended")
-        try:
-            profile = self._capture(seconds, stop or threading.Event(), loops)
-        finally:
-            self._captures.release()
+        profile = self._process_capture.record(seconds, self.settings, stop, loops)
         recorder = self._recorder
         if recorder is not None and not recorder.submit(profile):
             self.faults.add("queue_full", profile.operation)
@@ -231,20 +205,7 @@ class PerformanceProfiler:
 
     def in_flight(self) -> list[InFlight]:
         """Return what has not ended, the oldest first, with the stack of each as it is now."""
-        now = time.perf_counter()
-        names = {thread.ident: thread.name for thread in threading.enumerate()}
-        found: list[InFlight] = []
-        with self.sampler.lock:
-            for operation, stack, state in self.sampler.stacks(list(self.registry)):
-                lines = [self._describe(place) for place in reversed(stack or ())]
-                lines += ["[await]"] if state == SUSPENDED else []
-                name, category, threshold = operation.site
-                threshold = self.threshold if threshold is None else threshold
-                age = now - operation.started
-                thread = names.get(operation.thread.ident, "")
-                request_id = operation.request.request_id if operation.request else ""
-                found.append(InFlight(name, category, age, threshold, thread, request_id, lines))
-        return sorted(found, key=lambda one: -one.age)
+        return list_in_flight(list(self.registry), self.sampler, self.threshold)
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until every slow operation that has ended is stored; False if `timeout` seconds were not enough."""
@@ -283,29 +244,6 @@ class PerformanceProfiler:
         except ProfkitError as error:  # an operation is beginning: the application must not notice
             self.faults.add("not_configured", error)
 
-    def _capture(
-        self, seconds: float, stop: threading.Event, loops: Iterable[asyncio.AbstractEventLoop]
-    ) -> Profile:
-        capture = Capture(self.sampler.codes, loops, self.settings.max_samples, threading.get_ident())
-        cpu = self.sampler.cpu
-        with self.sampler.lock:
-            self.sampler.captures.append(capture)
-        try:
-            self.sampler.wake()
-            stop.wait(seconds)
-        finally:
-            with self.sampler.lock:
-                self.sampler.captures.remove(capture)
-        ended = time.perf_counter()
-        return profile_of_capture(capture, ended, self.settings, self.sampler, cpu)
-
-    def _describe(self, place: int) -> str:
-        index, offset = self.sampler.codes.resolve(place)
-        entry = self.sampler.codes.entries[index]
-        if entry.code is None:
-            return entry.name
-        return f"{entry.name} ({locate(entry.code.co_filename)[1]}:{line_at(entry.code, offset)})"
-
     def after_fork(self) -> None:
         """Begin anew in a forked child, which has none of its parent's threads and must not write its profiles."""
         for operation in list(self.registry):
@@ -313,7 +251,7 @@ class PerformanceProfiler:
         self.registry.clear()
         self.sampler.reset()
         self._changing = threading.RLock()
-        self._captures = threading.Lock()
+        self._process_capture.reset()
         self.faults.reset()
         if self._recorder is not None:
             self._recorder = Recorder(self.settings, self._recorder.storage, self.sampler, self.faults)
@@ -325,12 +263,6 @@ def check_threshold(threshold: float | None) -> None:
         raise ConfigurationError(
             f"threshold={threshold!r} is not allowed: give a number of seconds, 0 or more"
         )
-
-
-def _name_of(function: Callable[..., object]) -> str:
-    inner = getattr(function, "__func__", function)
-    inner = getattr(inner, "func", inner)  # a partial
-    return str(getattr(inner, "__qualname__", type(inner).__qualname__)).replace("<locals>.", "")
 
 
 def _open(storage: object) -> tuple[ProfileStorage | None, bool]:

@@ -60,8 +60,19 @@ def _search(router: object, wanted: object, prefix: str, depth: int) -> Iterator
             or getattr(route, "app", 0) is wanted
         ):
             yield prefix + _path(route)
-        elif getattr(route, "routes", None):
-            yield from _search(route, wanted, prefix + _path(route).removesuffix("/{path}"), depth - 1)
+        else:
+            below = prefix + _path(route).removesuffix("/{path}")
+            yield from _search(_with_routes(route), wanted, below, depth - 1)
+
+
+def _with_routes(route: object) -> object:
+    """Return what holds the routes below a mount: it, or the application inside the middleware mounted there."""
+    inner = route
+    for _ in range(_MAX_DEPTH):
+        if inner is None or getattr(inner, "routes", None):
+            return inner
+        inner = getattr(inner, "app", None)
+    return None
 
 
 def _path(route: object) -> str:

@@ -82,3 +82,10 @@ def _wrap_coroutine_function(
             operation.coroutine = None
 
     return call
+
+
+def name_of(function: Callable[..., object]) -> str:
+    """Return the name of what is decorated: its qualified name, without the functions around it."""
+    inner = getattr(function, "__func__", function)
+    inner = getattr(inner, "func", inner)  # a partial
+    return str(getattr(inner, "__qualname__", type(inner).__qualname__)).replace("<locals>.", "")

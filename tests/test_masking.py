@@ -352,7 +352,7 @@ def test_keys_that_become_equal_are_both_shown() -> None:
     ],
 )  # fmt: skip
 def test_hostile_text_takes_linear_time(text: str) -> None:
-    from profkit.secret_text import scrub
+    from profkit.masking.text import scrub
 
     started = time.process_time()
     scrub(text, masker.kind)  # beyond the cut that mask_text makes first

@@ -18,7 +18,8 @@ from profkit.debug.negotiation import HTML
 from profkit.debug.problems import busy
 from profkit.debug.routing import Call, DebugRoute
 from profkit.debug.summary import summary
-from profkit.profiler import MAX_CAPTURE, CaptureBusy
+from profkit.process_capture import MAX_SECONDS as MAX_CAPTURE
+from profkit.process_capture import CaptureBusy
 
 T = TypeVar("T")
 MIN_CAPTURE = 0.1

@@ -16,7 +16,7 @@ from typing import cast
 import psutil
 
 from profkit.masking import MASK, Masker
-from profkit.secret_values import named_parts
+from profkit.masking.values import named_parts
 
 MAX_ARGUMENTS = 200
 MAX_DISTRIBUTIONS = 2000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import time
@@ -78,4 +79,5 @@ class DebugContext:
                 "stack": [self.masker.mask_text(line) for line in one.stack[-200:]],
             }
             for one in self.current_profiler().in_flight()[:200]
+            if one.threshold < math.inf  # not the request that asks
         ]

@@ -71,9 +71,9 @@ class DiagnosticEndpoints:
         )
         self.enabled = enabled
         self._pages = Pages()
-        inner = _application(self.context, self._pages)
-        self._gate = Gate(inner, auth, self.context, self._pages, limits or FailureLimits())
-        self._lifespan = inner
+        # Under the name that middleware has for it, so that requests are named by the routes inside.
+        self.app = _application(self.context, self._pages)
+        self._gate = Gate(self.app, auth, self.context, self._pages, limits or FailureLimits())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -82,7 +82,7 @@ class DiagnosticEndpoints:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         elif scope["type"] == "lifespan":
-            await self._lifespan(scope, receive, send)
+            await self.app(scope, receive, send)
 
 
 def _application(context: DebugContext, pages: Pages) -> Starlette:

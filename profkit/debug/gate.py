@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 from time import monotonic
 
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from profkit import operations
 from profkit.debug.answers import problem_answer
 from profkit.debug.auth import Auth, Principal
 from profkit.debug.context import DebugContext
@@ -49,16 +51,18 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Never raises an `Exception` into the application it is mounted in."""
+        _leave_unwatched()
         visit = _Visit(scope, send, self._context)
         try:
             await self._serve(visit, scope, receive)
-        except Exception as error:
-            # What went wrong has been answered (500) inside, or the client is gone.
+        except ClientDisconnect:
+            visit.status = 499  # as other servers log it: nobody is there to read an answer
+        except Exception as error:  # a debug route must not fail the application
             detail = self._context.masker.mask_error(error)
             self._context.current_profiler().faults.add("debug_route_failed", detail)
             logger.debug("a debug route failed", exc_info=True)
             if visit.status is None:
-                visit.status = 499
+                await Response("Internal Server Error", 500)(scope, receive, visit.send)
         finally:
             visit.write()
 
@@ -71,6 +75,7 @@ class Gate:
         principal = await self._authenticate(HTTPConnection(scope))
         if principal is None:
             if _has_credentials(HTTPConnection(scope)):
+                visit.failed = True
                 self._failures.add(peer)
                 if not wait:
                     await self._failures.slow_down()
@@ -111,6 +116,7 @@ class _Visit:
         self._path = str(scope["path"])
         self._began = monotonic()
         self.status: int | None = None
+        self.failed = False
         self.principal: Principal | None = None
 
     async def send(self, message: Message) -> None:
@@ -142,7 +148,7 @@ class _Visit:
             "seconds": round(monotonic() - self._began, 4),
             "request_id": context.request_id if context else None,
         }
-        refused = self.status in {401, 403, 429}
+        refused = self.failed or self.status in {403, 429}
         line = " ".join(f"{name}={value!a}" for name, value in fields.items())
         audit.log(logging.WARNING if refused else logging.INFO, "%s", line, extra={"audit": fields})
 
@@ -152,6 +158,13 @@ class _Visit:
         process = self._context.process()
         value = f"{process['service']}; host={process['host']}; pid={process['pid']}"
         return {"x-profkit-process": "".join(letter for letter in value if letter.isprintable())}
+
+
+def _leave_unwatched() -> None:
+    """Keep the request's own operation, if there is one, from becoming a profile: a capture is slow on purpose."""
+    operation = operations.current.get()
+    if operation is not None:
+        operation.site = operation.site._replace(threshold=math.inf)
 
 
 def _has_credentials(connection: HTTPConnection) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ POLICY: Final = (
 )
 """The Content-Security-Policy of a page: nothing but the stylesheet beside it, and its own forms."""
 
+_BYTES = re.compile(r"(?:rss|vms|uss|pss|shared|swap)(?:_before|_after)?|\w*bytes")
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -43,12 +45,14 @@ class Pages:
 
 
 def kind(value: object) -> str:
-    """Tell how a value is shown: mapping, records (a list of mappings), list or scalar."""
+    """Tell how a value is shown: mapping, records (a list of mappings), numbers, list or scalar."""
     if isinstance(value, Mapping):
         return "mapping"
     if isinstance(value, (list, tuple)):
         items = cast("list[object]", value)
-        return "records" if items and all(isinstance(item, Mapping) for item in items) else "list"
+        if items and all(isinstance(item, Mapping) for item in items):
+            return "records"
+        return "numbers" if items and all(isinstance(item, (int, float)) for item in items) else "list"
     return "scalar"
 
 
@@ -57,13 +61,15 @@ def label(name: object) -> str:
     return str(name).replace("_", " ")
 
 
-def scalar(value: object) -> str:
-    """Return a value as text: thousands apart, no more digits of a float than are of use."""
+def scalar(value: object, name: object = "") -> str:
+    """Return a value as text: thousands apart, no more digits of a float than are of use, bytes in MiB."""
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
+        if _BYTES.fullmatch(str(name)) and abs(value) >= 1024:
+            return f"{value / 1_048_576:.1f} MiB" if abs(value) >= 1_048_576 else f"{value / 1024:.1f} KiB"
         return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}") if abs(value) >= 100_000 else str(value)
     if isinstance(value, float):
         return f"{value:.6g}"

@@ -12,7 +12,7 @@ from typing import cast
 
 from profkit.masking import Masker
 from profkit.masking import masker as default_masker
-from profkit.secret_values import type_name
+from profkit.masking.values import type_name
 
 MAX_POOLS = 100
 _HTTPX = ("httpx", "httpx2")

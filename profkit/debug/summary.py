@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from profkit.masking import Masker
-from profkit_storage import Frame, Profile, ProfileEntry, State
+from profkit_storage import Frame, Origin, Profile, ProfileEntry, State
 
 _TOP = 25
 _MAX_CHILDREN = 100
@@ -90,22 +90,35 @@ def _states(profile: Profile) -> dict[str, float]:
 
 
 def _hottest(profile: Profile, masker: Masker) -> list[dict[str, object]]:
-    """The functions in which most wall seconds were spent, by themselves."""
-    wall: dict[int, float] = {}
-    total = 0.0
+    """The functions in which most wall seconds were spent by themselves, each with the application's that led there."""
+    places: dict[int, tuple[int, int]] = {}
+    wall: dict[tuple[int, int], float] = {}
     for sample in profile.samples:
-        frame = profile.nodes[sample.node].frame
-        wall[frame] = wall.get(frame, 0.0) + sample.wall
-        total += sample.wall
+        place = places.get(sample.node)
+        if place is None:
+            place = places[sample.node] = profile.nodes[sample.node].frame, _owner(profile, sample.node)
+        wall[place] = wall.get(place, 0.0) + sample.wall
+    total = sum(wall.values()) or 1.0
     ranked = sorted(wall.items(), key=lambda item: -item[1])[:_TOP]
     return [
         {
-            **_function(profile.frames[frame], masker),
+            **_function(profile.frames[leaf], masker),
+            "called_from": masker.mask_text(profile.frames[owner].qualname) if owner >= 0 else "",
             "seconds": round(spent, 4),
-            "share": round(spent / (total or 1), 4),
+            "share": round(spent / total, 4),
         }
-        for frame, spent in ranked
+        for (leaf, owner), spent in ranked
     ]
+
+
+def _owner(profile: Profile, node: int) -> int:
+    """Return the nearest of the application's frames, from the leaf up; -1 if there is none."""
+    while node >= 0:
+        parent, frame, _ = profile.nodes[node]
+        if profile.frames[frame].origin is Origin.APPLICATION:
+            return frame
+        node = parent
+    return -1
 
 
 def _function(frame: Frame, masker: Masker) -> dict[str, object]:

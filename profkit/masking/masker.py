@@ -1,7 +1,7 @@
 """Secrets out of settings, tags, names and messages, before anything leaves the process.
 
 `Masker.mask` turns any value into a JSON-able copy without secrets, `Masker.mask_text` does so for text. A value is
-hidden by its key's words (`secret_keys`), and by what it looks like (`secret_text`, `secret_entropy`); in doubt, too.
+hidden by its key's words (`keys`), and by what it looks like (`text`, `entropy`); in doubt, too.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import TypeVar, cast
 
 import orjson
 
-from profkit.secret_keys import Kind, classify
-from profkit.secret_text import MASK, is_address, is_number, is_place, is_suspect, scrub
-from profkit.secret_values import Walk
+from profkit.masking.keys import Kind, classify
+from profkit.masking.text import MASK, is_address, is_number, is_place, is_suspect, scrub
+from profkit.masking.values import Walk
 from profkit_storage.errors import ConfigurationError
 
 __all__ = ["MASK", "MAX_TEXT", "Masker", "masker"]

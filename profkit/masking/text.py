@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Iterable
 from urllib.parse import unquote
 
-from profkit.secret_entropy import hide_random
-from profkit.secret_keys import Kind, is_secret_parameter
+from profkit.masking.entropy import hide_random
+from profkit.masking.keys import Kind, is_secret_parameter
 
 MASK = "***"
 

@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import cast
 
-from profkit.secret_keys import Kind
-from profkit.secret_text import MASK
+from profkit.masking.keys import Kind
+from profkit.masking.text import MASK
 
 MAX_DEPTH = 12
 MAX_ITEMS = 1000
