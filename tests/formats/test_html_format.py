@@ -23,7 +23,7 @@ ADDRESS = re.compile(r"(?:https?:)?//[\w.-]+\.\w{2,}[^\"'\s]*")
 
 @pytest.fixture(scope="module")
 def page(make_profile) -> str:
-    return html.render_html(make_profile())
+    return html.render(make_profile())
 
 
 @pytest.fixture(scope="module")

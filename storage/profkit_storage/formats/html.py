@@ -86,9 +86,6 @@ def render(profile: Profile) -> str:
     )
 
 
-render_html = render
-
-
 def content_security_policy(page: str) -> str:
     """Return the header under which a page of `render` runs, reaches nothing and is framed by nobody.
 
