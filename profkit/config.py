@@ -134,6 +134,14 @@ def variable_name(setting: str) -> str:
     return ENVIRONMENT_PREFIX + setting.upper()
 
 
+def check_threshold(threshold: float | None) -> None:
+    """Raise `ConfigurationError` unless `threshold` is None or a number of seconds that is not negative."""
+    if threshold is not None and not 0.0 <= threshold < float("inf"):
+        raise ConfigurationError(
+            f"threshold={threshold!r} is not allowed: give a number of seconds, 0 or more"
+        )
+
+
 def _from_text(variable: str, text: str, kind: _Kind) -> object:
     try:
         value = kind.parse(text)

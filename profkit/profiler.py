@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar, overload
 
 from profkit import requests
-from profkit.config import Settings
+from profkit.config import Settings, check_threshold
 from profkit.faults import Faults
 from profkit.finished import Finished
 from profkit.inflight import InFlight, list_in_flight
@@ -49,6 +49,7 @@ class PerformanceProfiler:
         self._asked = False
         self._policy = Policy()
         self._slow = 0
+        self._recorded_before = 0
         self._numbers_read = 0
         self._process_capture = ProcessCapture(self.sampler)
         self.numbers = itertools.count()
@@ -192,7 +193,7 @@ class PerformanceProfiler:
             "operations": total,
             "in_flight": len(self.registry),
             "slow": self._slow,
-            "recorded": recorder.recorded if recorder else 0,
+            "recorded": self._recorded_before + (recorder.recorded if recorder else 0),
             "queued": recorder.queued if recorder else 0,
             "faults": self.faults.counts(),
             "sampler": {
@@ -230,6 +231,7 @@ class PerformanceProfiler:
             return True
         self.active = False
         done = recorder.stop(timeout)
+        self._recorded_before += recorder.recorded
         self.sampler.stop(1.0)
         if self._closes_storage and recorder.storage is not None:
             recorder.storage.close()
@@ -253,16 +255,9 @@ class PerformanceProfiler:
         self._changing = threading.RLock()
         self._process_capture.reset()
         self.faults.reset()
+        self._policy = Policy()
         if self._recorder is not None:
             self._recorder = Recorder(self.settings, self._recorder.storage, self.sampler, self.faults)
-
-
-def check_threshold(threshold: float | None) -> None:
-    """Raise `ConfigurationError` unless `threshold` is None or a number of seconds that is not negative."""
-    if threshold is not None and not 0.0 <= threshold < float("inf"):
-        raise ConfigurationError(
-            f"threshold={threshold!r} is not allowed: give a number of seconds, 0 or more"
-        )
 
 
 def _open(storage: object) -> tuple[ProfileStorage | None, bool]:
