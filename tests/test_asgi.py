@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket
 
 from profkit import PerformanceProfiler, Settings
 from profkit.asgi import ProfilingMiddleware, name_live_requests
-from profkit.requests import current
+from profkit.requests import RequestTracker, current
 from profkit.route_names import RouteNames
 from profkit_storage import ConfigurationError, Profile, Status
 from profkit_storage.memory import MemoryStorage
@@ -67,6 +67,7 @@ routes = [
     Mount("/tenants/{tenant}", routes=[Route("/things/{thing}", ok)]),
     Mount("/app", Starlette(routes=[Route("/inner/{n}", ok)])),
     Mount("/static", foreign),
+    Mount("/wrapped", RequestTracker(Starlette(routes=[Route("/deep/{n}", ok)]))),
     Host("api.example.org", Router([Route("/hosted/{n}", ok)])),
     WebSocketRoute("/chat", chat),
 ]
@@ -92,6 +93,7 @@ def client(profiler: PerformanceProfiler) -> Iterator[TestClient]:
         ("GET", "/files/a/b/../c", "GET /files/{rest}", 200),
         ("GET", "/tenants/acme/things/3", "GET /tenants/{tenant}/things/{thing}", 200),
         ("GET", "/app/inner/9", "GET /app/inner/{n}", 200),
+        ("GET", "/wrapped/deep/9", "GET /wrapped/deep/{n}", 200),
         ("GET", "/static/logo.png", "GET /static/{path}", 200),
         ("GET", "http://api.example.org/hosted/1", "GET /hosted/{n}", 200),
         ("GET", "/nothing/here", "GET (unmatched)", 404),

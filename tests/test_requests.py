@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from typing import Any
 
 import pytest
@@ -108,6 +109,7 @@ def test_every_request_gets_its_own_ids() -> None:
     app = Recording()
     contexts = [ask(app, [])[0] for _ in range(50)]
     assert len({c.request_id for c in contexts if c}) == 50
+    assert {uuid.UUID(c.request_id).version for c in contexts if c} == {4}
     assert len({c.trace_id for c in contexts if c}) == 50
 
 

@@ -45,6 +45,12 @@ def basic() -> Callable[[str], dict[str, str]]:
 
 
 @pytest.fixture
+def token() -> str:
+    """The token that has every scope."""
+    return TOKENS["all"]
+
+
+@pytest.fixture
 def token_auth() -> TokenAuth:
     """One token for each set of scopes."""
     return TokenAuth(**{name: Token(secret, SCOPES[name]) for name, secret in TOKENS.items()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -69,9 +70,9 @@ def test_without_the_right_token_everything_is_401(
     endpoints: DiagnosticEndpoints, place: Any, path: str
 ) -> None:
     app, prefix, root = place(endpoints)
-    client = TestClient(app, root_path=root, follow_redirects=False)
-    for method in METHODS if path in PATHS else ("GET", "POST", "OPTIONS"):
-        for headers in WRONG:
+    methods = METHODS if path in PATHS else ["GET", "POST", "OPTIONS"]
+    with TestClient(app, root_path=root, follow_redirects=False) as client:
+        for method, headers in itertools.product(methods, WRONG):
             answer = client.request(method, f"http://testserver{prefix}{path}", headers=headers)
             assert answer.status_code == 401, (method, headers)
             assert answer.headers.get_list("www-authenticate") == [
@@ -112,7 +113,7 @@ def test_each_route_asks_for_its_scope(debug_client: TestClient, bearer: Headers
 
 
 def test_the_table_is_what_is_served(endpoints: DiagnosticEndpoints) -> None:
-    served = {route.path for route in endpoints._lifespan.routes}  # type: ignore[attr-defined]
+    served = {route.path for route in endpoints.app.routes}  # type: ignore[attr-defined]
     assert served == {route.path for route in ROUTES}
     assert {"/config", "/connections", "/memory", "/memory/trace", "/profile", "/profile/{id}"} <= served
 

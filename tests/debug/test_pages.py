@@ -1,0 +1,186 @@
+"""What is on the pages: text stays text, values are readable, a browser can use them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Error, Page, sync_playwright
+from starlette.applications import Starlette
+from starlette.responses import HTMLResponse, PlainTextResponse
+from starlette.routing import Mount, Route
+from starlette.testclient import TestClient
+
+from profkit import PerformanceProfiler
+from profkit.debug import DiagnosticEndpoints, TokenAuth
+from profkit.debug.pages import Pages, kind, moment, scalar, seconds
+from profkit_storage.ulid import new_ulid
+
+Headers = Callable[..., dict[str, str]]
+Serve = Callable[..., AbstractContextManager[httpx.Client]]
+HOSTILE = "\"'><script>document.title='owned'</script>{{ 7*7 }}<img src=x onerror=alert(1)>&\ud800\x00\u202e"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0 ms"),
+        (0.0123, "12.3 ms"),
+        (1.234, "1.23 s"),
+        (59.999, "60.00 s"),
+        (185, "3 min 05 s"),
+        (7440, "2 h 04 min"),
+    ],
+)
+def test_durations_read_well(value: float, text: str) -> None:
+    assert seconds(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "text"),
+    [
+        (None, "", "-"),
+        (True, "", "yes"),
+        (1234, "", "1234"),
+        (1234567, "", "1\N{NARROW NO-BREAK SPACE}234\N{NARROW NO-BREAK SPACE}567"),
+        (69_062_656, "rss", "65.9 MiB"),
+        (-2048, "size_change_bytes", "-2.0 KiB"),
+        (12, "size_bytes", "12"),
+        (0.123456789, "", "0.123457"),
+        ("text", "rss", "text"),
+    ],
+)
+def test_values_read_well(value: object, name: str, text: str) -> None:
+    assert scalar(value, name) == text
+
+
+def test_a_value_is_shown_by_its_kind() -> None:
+    values = [{}, [{}], [1, 2.0], [1, {}], [], (), "x", None]
+    kinds = ["mapping", "records", "numbers", "list", "list", "list", "scalar", "scalar"]
+    assert [kind(value) for value in values] == kinds
+    assert moment(0) == "1970-01-01 00:00:00"
+
+
+def test_a_name_that_is_not_there_is_a_defect() -> None:
+    with pytest.raises(Exception, match="undefined"):
+        Pages().render("index.html", {})
+
+
+def test_text_stays_text_wherever_it_comes_from(
+    token_auth: TokenAuth, bearer: Headers, make_profile: Any
+) -> None:
+    from profkit import Settings
+    from profkit_storage.memory import MemoryStorage
+
+    profiler = PerformanceProfiler(Settings(storage=MemoryStorage(), service=HOSTILE, threshold=0.0))
+    now = time.time_ns()
+    named = HOSTILE.replace("\ud800", "")
+    profile = make_profile(
+        id=new_ulid(now), start_ns=now, operation=named, service=named, tags={named: named}
+    )
+    assert profiler.storage is not None
+    profiler.storage.put(profile)
+    config = {
+        HOSTILE: HOSTILE,
+        "list": [{HOSTILE: HOSTILE}, {"b": [HOSTILE]}],
+        "deep": {"a": {HOSTILE: {"b": HOSTILE}}},
+    }
+    app = DiagnosticEndpoints(auth=token_auth, profiler=profiler, config=config, pools={HOSTILE: object()})
+    client = TestClient(app)
+    browser = {**bearer(), "accept": "text/html"}
+    with profiler.operation(HOSTILE, category=HOSTILE):
+        pages = [
+            client.get(path, headers=browser)
+            for path in ("/", "/config", "/connections", "/memory", "/profile", f"/profile/{profile.id}")
+        ]
+    pages.append(client.get("/profile?operation=%22%3E%3Cscript%3E", headers=browser))
+    pages.append(client.get("/profile?%3Cscript%3E=1", headers=browser))
+    pages.append(client.get("/%3Cscript%3E", headers=browser))
+    assert [page.status_code for page in pages] == [200] * 7 + [422, 404]
+    for page in pages:
+        assert "<script" not in page.text
+        assert "<img" not in page.text
+    shown = "".join(page.text for page in pages)
+    assert shown.count("&lt;script&gt;") >= 12
+    assert shown.count("{{ 7*7 }}") >= 12  # and no template of its own
+    for path in ("/", "/config", "/profile"):
+        assert client.get(path, headers=bearer()).status_code == 200
+    profiler.shutdown()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A Chromium: playwright's own or the system's. Without one the tests skip; under CI they fail."""
+    system = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=system, chromium_sandbox=False)
+        except Error as error:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip(
+                f"no Chromium here: `apt-get install chromium` or `playwright install chromium` ({error})"
+            )
+        yield browser
+        browser.close()
+
+
+def watched(page: Page) -> list[str]:
+    """Return a list that fills with what the browser complains of."""
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    return complaints
+
+
+@pytest.fixture
+def page(chromium: Browser, token: str) -> Iterator[Page]:
+    """A page of a browser that knows the token, as after its password prompt."""
+    with chromium.new_context(http_credentials={"username": "me", "password": token}) as context:
+        yield context.new_page()
+
+
+@pytest.mark.browser
+def test_a_browser_can_use_the_pages(page: Page, endpoints: DiagnosticEndpoints, serve: Serve) -> None:
+    app = Starlette(routes=[Route("/", lambda request: PlainTextResponse("app")), Mount("/debug", endpoints)])
+    complaints = watched(page)
+    with serve(app) as client:
+        page.goto(f"{client.base_url}/debug/")
+        for name in ("connections", "memory", "config", "profiles"):
+            page.get_by_role("navigation").get_by_role("link", name=name).click()
+            assert page.locator("nav a[aria-current]").inner_text() == name
+        # The stylesheet is there: without it the header would not be a flex box.
+        assert page.locator("header").evaluate("e => getComputedStyle(e).display") == "flex"
+        page.evaluate("document.querySelector('form.action').action = 'profile?seconds=0.2'")
+        page.get_by_role("button", name="Capture 2 s now").click()
+        page.get_by_role("link", name="Open pyinstrument's view").wait_for()
+        assert "/debug/profile/" in page.url
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.get_by_role("link", name="Open pyinstrument's view").click()
+        page.locator("#app > *").first.wait_for()
+        assert "format=html" in page.url
+        assert all(url.startswith(f"{client.base_url}/debug/profile/") for url in asked)
+        assert page.evaluate("window.origin") == "null"
+    assert [text for text in complaints if "favicon" not in text] == []
+
+
+@pytest.mark.browser
+def test_another_sites_form_is_refused(page: Page, endpoints: DiagnosticEndpoints, serve: Serve) -> None:
+    async def evil(scope: Any, receive: Any, send: Any) -> None:
+        form = f"<form method=post action='{target}/debug/profile?seconds=0.2'><button>win</button></form>"
+        await HTMLResponse(form)(scope, receive, send)
+
+    with serve(Starlette(routes=[Mount("/debug", endpoints)])) as client, serve(evil) as other:
+        target = str(client.base_url).replace("127.0.0.1", "localhost")
+        page.goto(f"{target}/debug/profile")
+        page.goto(str(other.base_url))
+        with page.expect_response("**/debug/profile?seconds=0.2") as answer:
+            page.get_by_role("button").click()
+        assert answer.value.status == 403
