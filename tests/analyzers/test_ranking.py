@@ -55,6 +55,10 @@ def test_weights_count_what_was_dropped(two_parts):
     assert found["redis"] == (2.5, 3.0, 4, 1)
 
 
+def test_what_was_within_its_budget_cannot_be_rescued(two_parts):
+    assert costs(two_parts(0.1, 2.5), two_parts(0.1, 2.5, threshold=9.0))["openai"] == (1.6, 5.0, 2, 1)
+
+
 def test_a_budget_replaces_the_thresholds(two_parts):
     assert costs(two_parts(0.5, 2.5), budget=2.8)["openai"][0] == pytest.approx(0.2)
     assert costs(two_parts(0.5, 2.5), budget=0)["openai"][0] == 2.5
