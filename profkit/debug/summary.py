@@ -90,7 +90,7 @@ def _states(profile: Profile) -> dict[str, float]:
 
 
 def _hottest(profile: Profile, masker: Masker) -> list[dict[str, object]]:
-    """The functions in which most wall seconds were spent by themselves, each with the application's that led there."""
+    """The functions in which most wall seconds were spent by themselves, each with what led there."""
     places: dict[int, tuple[int, int]] = {}
     wall: dict[tuple[int, int], float] = {}
     for sample in profile.samples:
@@ -112,13 +112,17 @@ def _hottest(profile: Profile, masker: Masker) -> list[dict[str, object]]:
 
 
 def _owner(profile: Profile, node: int) -> int:
-    """Return the nearest of the application's frames, from the leaf up; -1 if there is none."""
+    """Return the nearest of the application's frames, from the leaf up; without one what called the leaf, or -1."""
+    caller, leaf = -1, node
     while node >= 0:
         parent, frame, _ = profile.nodes[node]
-        if profile.frames[frame].origin is Origin.APPLICATION:
+        origin = profile.frames[frame].origin
+        if origin is Origin.APPLICATION:
             return frame
+        if caller < 0 and node != leaf and origin is not Origin.SYNTHETIC:
+            caller = frame
         node = parent
-    return -1
+    return caller
 
 
 def _function(frame: Frame, masker: Masker) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,9 @@ from starlette.testclient import TestClient
 from profkit import PerformanceProfiler, Settings
 from profkit.debug import DiagnosticEndpoints, TokenAuth
 from profkit.debug.stored import newest
-from profkit_storage import Profile, ProfileQuery, StorageError, Trigger
+from profkit.debug.summary import summary
+from profkit.masking import masker
+from profkit_storage import Frame, Node, Origin, Profile, ProfileQuery, Sample, StorageError, Trigger
 from profkit_storage.memory import MemoryStorage
 from profkit_storage.ulid import is_ulid, new_ulid
 
@@ -221,3 +224,29 @@ def test_a_store_that_cannot_be_read_is_503_without_its_path(token_auth: TokenAu
         assert answer.status_code == 503
         assert "secret" not in answer.text
     profiler.shutdown()
+
+
+def test_the_hottest_say_what_led_to_them(make_profile: Any) -> None:
+    lib = Frame("Pool.get", "/x/site-packages/pool.py", 1, "pool", "pool", Origin.SITE_PACKAGES)
+    wait = Frame("[await]", "", 0, "", "", Origin.SYNTHETIC)
+    thread = Frame("[thread T]", "", 0, "", "", Origin.SYNTHETIC)
+    app = Frame("handler", "/srv/app.py", 1, "app", "", Origin.APPLICATION)
+    frames = (thread, app, lib, wait)
+    nodes = (
+        Node(-1, 0, 0),
+        Node(0, 1, 1),
+        Node(1, 2, 1),
+        Node(2, 3, 0),
+        Node(0, 2, 1),
+        Node(4, 3, 0),
+        Node(0, 3, 0),
+    )
+    samples = (Sample(3, 1.0), Sample(5, 2.0), Sample(1, 4.0), Sample(6, 1.0))
+    profile = dataclasses.replace(make_profile(), frames=frames, nodes=nodes, samples=samples)
+    hottest: Any = summary(profile, masker)["hottest"]
+    assert [(one["function"], one["called_from"], one["seconds"], one["share"]) for one in hottest] == [
+        ("handler", "handler", 4.0, 0.5),
+        ("[await]", "Pool.get", 2.0, 0.25),
+        ("[await]", "handler", 1.0, 0.125),
+        ("[await]", "", 1.0, 0.125),
+    ]
