@@ -87,7 +87,7 @@ class _Work:
     def profiles(self, progress: Progress | None, total: int) -> Iterator[Profile]:
         for done, entry in enumerate(self._entries(), start=1):
             try:
-                yield self._storage.read(entry)
+                yield self._storage.load_entry(entry)
             except CorruptProfile as error:
                 self.skip(error.key, error.reason)
             except ProfileNotFound:

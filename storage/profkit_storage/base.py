@@ -83,15 +83,6 @@ class ProfileStorage(abc.ABC):
             CorruptProfile: what is stored is damaged.
         """
 
-    def read(self, entry: ProfileEntry) -> Profile:
-        """Return the profile of an entry that `scan` gave, without looking for its id where the store can.
-
-        Raises:
-            ProfileNotFound: it is gone since.
-            CorruptProfile: what is stored is damaged.
-        """
-        return self.load(entry.id)
-
     def load_entry(self, entry: ProfileEntry) -> Profile:
         """Do as `load(entry.id)` does, for an entry from this store's `scan`: a store need not look for it again."""
         return self.load(entry.id)

@@ -40,8 +40,8 @@ def test_only_slow_operations_are_ranked_and_the_others_are_not_even_opened(stor
     for trigger in set(Trigger) - {Trigger.SLOW}:
         store.put(make_profile(trigger=trigger, weight=0.0))
     opened = []
-    read = store.read
-    monkeypatch.setattr(store, "read", lambda entry: opened.append(entry.id) or read(entry))
+    load = store.load_entry
+    monkeypatch.setattr(store, "load_entry", lambda entry: opened.append(entry.id) or load(entry))
     report = ProfileAnalyzer(store).analyze()
     assert (report.profiles, report.not_ranked) == (1, 4)
     assert opened == [slow.id]
