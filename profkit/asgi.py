@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import profkit
 from profkit.asgi_types import ASGIApp, Message, Receive, Scope, Send
-from profkit.requests import RequestContext, RequestTracker
+from profkit.requests import SCOPE_KEY, RequestContext, RequestTracker, end
 from profkit.route_names import RouteNames
 from profkit_storage import ConfigurationError
 
@@ -52,22 +52,35 @@ class ProfilingMiddleware:
         self.app = app
         self._profiler = profiler
         self._threshold = threshold
-        self._entry: ASGIApp = RequestTracker(self._serve, header=header) if tracker else self._serve
+        self._tracker = RequestTracker(app, header=header) if tracker else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        await self._entry(scope, receive, send)
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        tracker = self._tracker
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            await (tracker or self.app)(scope, receive, send)
             return
+        # The tracker's work without a layer of its own: each costs some microseconds of every request.
+        if tracker is None or SCOPE_KEY in scope:
+            await self._serve(scope, receive, send, None)
+            return
+        token = tracker.begin(scope)
+        try:
+            await self._serve(scope, receive, send, tracker)
+        finally:
+            end(token)
+
+    async def _serve(
+        self, scope: Scope, receive: Receive, send: Send, tracker: RequestTracker | None
+    ) -> None:
         profiler = self._profiler or profkit.default_profiler()
         operation = profiler.operation(_names.name(scope), threshold=self._threshold)
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 operation.tag(status=message["status"])
+                if tracker is not None:
+                    message = tracker.echo(scope, message)
             await send(message)
 
         with operation:

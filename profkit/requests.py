@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Iterable
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
 
 from profkit.asgi_types import ASGIApp, Message, Receive, Scope, Send
@@ -87,23 +87,30 @@ class RequestTracker:
         if scope["type"] not in ("http", "websocket") or SCOPE_KEY in scope:
             await self.app(scope, receive, send)
             return
-        scope[SCOPE_KEY] = context = self._context(scope["headers"])
-        pair = (self._header, context.request_id.encode("ascii"))
+        token = self.begin(scope)
 
         async def answer(message: Message) -> None:
             if message["type"] in _ANSWERS:
-                others = [item for item in message.get("headers", ()) if item[0].lower() != pair[0]]
-                message = {**message, "headers": [*others, pair]}
+                message = self.echo(scope, message)
             await send(message)
 
-        token = request_context.set(context)
         try:
             await self.app(scope, receive, answer)
         finally:
-            try:
-                request_context.reset(token)
-            except ValueError:  # a server that ends the request in another context than it began in
-                pass
+            end(token)
+
+    def begin(self, scope: Scope) -> Token[RequestContext | None]:
+        """Take or make the ids of a request; `end` takes what is returned."""
+        scope[SCOPE_KEY] = context = self._context(scope["headers"])
+        return request_context.set(context)
+
+    def echo(self, scope: Scope, message: Message) -> Message:
+        """Return the message that begins an answer, with the id among its headers."""
+        name = self._header
+        # Not in place: an application may send one list of headers many times.
+        headers = [item for item in message.get("headers", ()) if item[0].lower() != name]
+        headers.append((name, scope[SCOPE_KEY].request_id.encode("ascii")))
+        return {**message, "headers": headers}
 
     def _context(self, headers: Iterable[tuple[bytes, bytes]]) -> RequestContext:
         ids: list[bytes] = []
@@ -122,6 +129,14 @@ class RequestTracker:
         if trace is None:
             return RequestContext(request_id, random[:32], random[32:48])
         return RequestContext(request_id, trace[0], random[32:48], trace[1], trace[2])
+
+
+def end(token: Token[RequestContext | None]) -> None:
+    """Forget the request that `RequestTracker.begin` began."""
+    try:
+        request_context.reset(token)
+    except ValueError:  # a server that ends the request in another context than it began in
+        pass
 
 
 def _uuid4(random: str) -> str:
