@@ -142,8 +142,8 @@ class Sampling:
 class Profile:
     """One captured operation. Immutable; validated by the codec when it is decoded.
 
-    `start_ns` is UTC, nanoseconds since the epoch. `wall` and `cpu` are seconds; `cpu` is None where the platform has no
-    thread clock. `weight` is how many slow operations this one stands for (0 for every trigger but slow).
+    `start_ns` is UTC, nanoseconds since the epoch. `wall` and `cpu` are seconds; `cpu` is None where the platform has
+    no thread clock. `weight` is how many slow operations this one stands for (0 for every trigger but slow).
     The samples' wall seconds plus `sampling.unobserved` equal `wall`, except for a `Trigger.MANUAL` capture of
     the whole process, which has one root a thread or task and so counts thread-seconds.
     """
