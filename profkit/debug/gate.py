@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from time import monotonic
+from typing import cast
 
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
@@ -88,10 +89,11 @@ class Gate:
 
     async def _authenticate(self, connection: HTTPConnection) -> Principal | None:
         try:
-            return await self._auth.authenticate(connection)
+            principal = await self._auth.authenticate(connection)
         except Exception as error:  # noqa: BLE001 - what cannot be decided is refused
             self._context.current_profiler().faults.add("debug_auth_failed", type(error).__name__)
             return None
+        return principal if isinstance(cast("object", principal), Principal) else None
 
     async def _refuse(self, visit: _Visit, scope: Scope, receive: Receive, wait: int) -> None:
         if wait:

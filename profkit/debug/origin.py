@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,6 +14,7 @@ from profkit.debug.problems import Problem
 HEADER = "x-profkit-form-token"
 FIELD = "form_token"
 MAX_BODY = 4096
+BODY_TIMEOUT = 5.0
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -53,10 +55,14 @@ def _same(origin: str, host: str) -> bool:
 async def _body(request: Request) -> bytes:
     """Read the body to its end, so that what comes next is that the client leaves."""
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise Problem(413, f"A body of more than {MAX_BODY} bytes is not needed here.")
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY:
+                    raise Problem(413, f"A body of more than {MAX_BODY} bytes is not needed here.")
+    except TimeoutError:
+        raise Problem(408, f"The body did not come within {BODY_TIMEOUT:g} seconds.") from None
     return body
 
 

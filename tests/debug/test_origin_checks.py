@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+
+from profkit.debug import DiagnosticEndpoints, origin
 
 Headers = Callable[..., dict[str, str]]
 URL = "/profile?seconds=0.1"
@@ -82,3 +86,28 @@ def test_a_bearers_page_shows_no_form_token(debug_client: TestClient, bearer: He
 
 def test_a_large_body_is_413(debug_client: TestClient, bearer: Headers) -> None:
     assert debug_client.post(URL, headers=bearer(), content=b"x" * 5000).status_code == 413
+
+
+def test_a_body_that_never_ends_is_408(
+    endpoints: DiagnosticEndpoints, bearer: Headers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(origin, "BODY_TIMEOUT", 0.05)
+
+    async def main() -> int:
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        headers = [(b"authorization", bearer()["Authorization"].encode())]
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/profile",
+            "query_string": b"",
+            "headers": headers,
+        }
+        await endpoints(scope, asyncio.Event().wait, send)  # type: ignore[arg-type]
+        return int(sent[0]["status"])
+
+    assert asyncio.run(main()) == 408

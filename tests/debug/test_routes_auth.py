@@ -204,6 +204,17 @@ def test_an_auth_that_raises_lets_nobody_in(live_profiler: PerformanceProfiler) 
     assert live_profiler.faults.counts() == {"debug_auth_failed": 1}
 
 
+def test_an_auth_that_says_anything_but_a_principal_lets_nobody_in() -> None:
+    class Yes:
+        unguessable = True
+
+        async def authenticate(self, connection: Any) -> Any:
+            return True
+
+    client = TestClient(DiagnosticEndpoints(auth=Yes(), limits=FailureLimits(delay=0)))
+    assert client.get("/config", headers={"Authorization": "x"}).status_code == 401
+
+
 def test_the_table_of_failures_is_bounded_and_forgets() -> None:
     now = [0.0]
     failures = Failures(FailureLimits(per_peer=2, total=10**6, window=60), lambda: now[0])
