@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -23,17 +24,7 @@ class Pages:
     """Renders the templates beside this module."""
 
     def __init__(self) -> None:
-        self._environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(_TEMPLATES),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        self._environment.filters.update(
-            label=label, scalar=scalar, seconds=seconds, moment=moment, kind=kind
-        )
+        self._environment = _environment()
 
     def render(self, template: str, values: Mapping[str, object]) -> str:
         """Return the page."""
@@ -42,6 +33,23 @@ class Pages:
     def stylesheet(self) -> str:
         """Return the one stylesheet."""
         return (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    """Compile every template, once a process and when the application starts: it holds the GIL."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters.update(label=label, scalar=scalar, seconds=seconds, moment=moment, kind=kind)
+    for name in environment.list_templates(extensions=["html"]):
+        environment.get_template(name)
+    return environment
 
 
 def kind(value: object) -> str:
