@@ -34,9 +34,9 @@ def parse_options(arguments: list[str] | None = None) -> Options:
         description="A Starlette service with an agent, a database and an LLM, watched by profkit under load.",
     )
     parser.add_argument("--short", action="store_true", help="half the requests, each slow path once")
-    parser.add_argument("--requests", type=_whole, help=f"how many requests (default {FULL[0]})")
+    parser.add_argument("--requests", type=_request_count, help=f"how many requests (default {FULL[0]})")
     parser.add_argument(
-        "--seconds", type=_positive, help=f"spread over how many seconds (default {FULL[1]:.0f})"
+        "--seconds", type=_duration, help=f"spread over how many seconds (default {FULL[1]:.0f})"
     )
     parser.add_argument(
         "--without", action="append", default=[], choices=[plant.value for plant in Plant], metavar="PLANT",
@@ -64,14 +64,14 @@ def parse_options(arguments: list[str] | None = None) -> Options:
     )
 
 
-def _whole(text: str) -> int:
+def _request_count(text: str) -> int:
     number = int(text)
     if not 40 <= number <= 100_000:
         raise argparse.ArgumentTypeError(f"{number}: allowed are 40 to 100000")
     return number
 
 
-def _positive(text: str) -> float:
+def _duration(text: str) -> float:
     number = float(text)
     if not 0 < number <= 3600:
         raise argparse.ArgumentTypeError(f"{number}: allowed are more than 0, up to 3600")

@@ -75,7 +75,8 @@ class ServerProcess:
 
     def end_of_log(self) -> str:
         """Return what the server logged last, for an error message."""
-        return f"the end of its log:\n{self.log.read_text(errors='replace')[-2000:]}"
+        lines = self.log.read_text(errors="replace").splitlines()
+        return "\n".join(["the end of its log:", *lines[-20:]])
 
     def stop(self) -> None:
         """Ask the server to finish what it is doing, and wait until it is gone. Calling it twice does nothing."""

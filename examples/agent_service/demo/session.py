@@ -29,8 +29,7 @@ def run(options: Options, folder: Path, console: Console) -> None:
 
     Files that nobody needs afterwards go to `folder`.
     """
-    if not options.keep:
-        _forget_earlier_runs(options.store)
+    _prepare(options.store, keep=options.keep)
     token = secrets.token_urlsafe(24)
     with ServerProcess("outside", folder / "outside.log") as outside:
         environment = _environment(options, folder, outside.url, token)
@@ -73,11 +72,11 @@ def _environment(options: Options, folder: Path, outside: str, token: str) -> di
     }
 
 
-def _forget_earlier_runs(store: Path) -> None:
-    if store.is_dir():
-        with open_storage(store) as storage:
-            for entry in list(storage.scan()):
-                storage.delete(entry.id)
+def _prepare(store: Path, *, keep: bool) -> None:
+    """Tell at once if the store cannot be written; take the profiles of earlier runs out unless they are kept."""
+    with open_storage(store) as storage:
+        for entry in [] if keep else list(storage.scan()):
+            storage.delete(entry.id)
 
 
 def _check(outcomes: list[Outcome], shop: ServerProcess) -> None:
