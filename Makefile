@@ -43,7 +43,8 @@ demo: $(READY)
 test: suite guards
 
 suite: $(READY)
-	$(PYTEST) -n $(WORKERS) --dist loadfile -m "not soak and not guard" $(ARGS)
+	$(PYTEST) -n $(WORKERS) --dist loadfile -m "not soak and not guard and not alone" $(ARGS)
+	$(PYTEST) -m alone $(ARGS)
 
 guards: $(READY)
 	$(PYTEST) -m guard $(ARGS)
@@ -52,7 +53,8 @@ soak: $(READY)
 	$(PYTEST) -m soak $(ARGS)
 
 bench: $(READY)
-	@$(PY) -m benchmarks.run $(ARGS)
+	@$(PY) -m benchmarks.run
+	$(PYTEST) benchmarks/test_figures.py --benchmark-only --benchmark-columns=median,iqr,rounds $(ARGS)
 
 lint: $(READY)
 	$(PY) -m ruff check .

@@ -8,8 +8,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Collection, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator
 from time import perf_counter
 
 from profkit.faults import Faults
@@ -48,6 +47,7 @@ class Sampler:
         self.cpu = 0.0
         self.captures: list[Capture] = []
         self._cost = 0.0
+        self._used = 0.0
         self._awake = threading.Event()
         self._stopped = False
         self._thread: threading.Thread | None = None
@@ -89,6 +89,7 @@ class Sampler:
 
     def _run(self) -> None:
         quiet = 0
+        self._used = time.thread_time()
         while not self._stopped:
             if self._registry or self.captures:
                 quiet = 0
@@ -111,13 +112,20 @@ class Sampler:
         self.idle = False
 
     def _tick_safely(self) -> None:
-        before = time.thread_time()
+        collects = _COLLECTS_ANYWHERE and gc.isenabled()
+        if collects:
+            gc.disable()
         try:
-            with self.lock, _no_collection():
+            with self.lock:
                 self.tick()
         except Exception as error:  # noqa: BLE001 - the sampler outlives whatever it meets
             self._faults.add("sampler_error", repr(error))
-        cost = time.thread_time() - before
+        finally:
+            if collects:
+                gc.enable()
+        # All that this thread used since the last tick, its waking and waiting for the GIL too.
+        used = time.thread_time()
+        cost, self._used = used - self._used, used
         self.cpu += cost
         self._cost += (cost - self._cost) * _COST_MEMORY
 
@@ -159,7 +167,7 @@ class Sampler:
             if ident not in idents:
                 continue
             for root, stack in rooted_stacks(frame, self.codes, running).items():
-                for operation in running.pop(root):
+                for operation in running.pop(root, ()):
                     yield operation, stack or None, RUNNING
         for operations in running.values():
             for operation in operations:
@@ -220,15 +228,3 @@ def _reference(waiter: object) -> weakref.ref[object] | None:
         return None if waiter is None else weakref.ref(waiter)
     except TypeError:
         return None
-
-
-@contextmanager
-def _no_collection() -> Generator[None]:
-    if not _COLLECTS_ANYWHERE or not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()

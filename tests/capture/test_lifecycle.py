@@ -311,7 +311,10 @@ def test_the_sampler_sleeps_when_nothing_is_in_flight(make_captured: Any) -> Non
     assert {profile.operation for profile in captured.all()} == {"again"}
 
 
-def test_the_samplers_cost_is_held_down_by_its_interval(captured: Any) -> None:
+def test_the_samplers_cost_is_held_down_by_its_interval(
+    captured: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("profkit.sampling.sampler.COST_LIMIT", 0.01)
     sampler = captured.profiler.sampler
     sampler._cost = 0.002
     assert sampler.real_interval == pytest.approx(0.2)
