@@ -10,7 +10,12 @@ import sysconfig
 import tracemalloc
 from pathlib import Path
 
-_OURS = (tracemalloc.__file__, str(Path(__file__).parent / "memory.py"), __file__)
+_OURS = (
+    tracemalloc.__file__,
+    str(Path(__file__).parent / "memory.py"),
+    __file__,
+    str(Path(__file__).parents[1] / "sampling" / "*"),  # the sampler goes on during a trace
+)
 
 
 def top_lines(snapshot: tracemalloc.Snapshot, top: int) -> tuple[list[dict[str, object]], int]:

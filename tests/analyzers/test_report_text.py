@@ -35,14 +35,14 @@ def report(make_profile, frames):
 
 @pytest.mark.parametrize("width", [72, 80, 100, 139, 140, 160, 200])
 def test_no_line_is_wider_than_the_terminal(report, width):
-    page = text.render(report, "/store", Screen(width))
+    page = text.render(report, Screen(width), "/store")
     ranking = page.partition("\nnext\n")[0]
     assert max(map(cell_len, ranking.split("\n"))) <= width
 
 
 @pytest.mark.parametrize("width", [80, 160, None])
 def test_every_figure_of_a_row_is_there(report, width):
-    page = text.render(report, "/my store", Screen(width))
+    page = text.render(report, Screen(width), "/my store")
     row = report.bottlenecks[0]
     for wanted in (row.exemplar, "await", "2.00 s", "3.00 s", "39.", "long_name (line 13)"):
         assert wanted in page
@@ -62,15 +62,15 @@ def test_every_figure_of_a_row_is_there(report, width):
 
 
 def test_a_wide_page_has_one_line_a_row_and_a_pipe_cuts_nothing(report):
-    rows = [line for line in text.render(report, "/s", Screen(160)).split("\n") if re.match(r" *\d+  ", line)]
+    rows = [line for line in text.render(report, Screen(160), "/s").split("\n") if re.match(r" *\d+  ", line)]
     assert len(rows) == len(report.bottlenecks)
-    assert LONG not in text.render(report, "/s", Screen(80)).partition("\nnext\n")[0]
-    assert LONG in text.render(report, "/s", Screen()).partition("\nnext\n")[0]
+    assert LONG not in text.render(report, Screen(80), "/s").partition("\nnext\n")[0]
+    assert LONG in text.render(report, Screen(), "/s").partition("\nnext\n")[0]
 
 
 def test_plain_where_no_colours_are_wanted(report):
-    assert "\x1b" not in text.render(report, "/s", Screen(80))
-    assert "\x1b[" in text.render(report, "/s", Screen(80, color=True))
+    assert "\x1b" not in text.render(report, Screen(80), "/s")
+    assert "\x1b[" in text.render(report, Screen(80, color=True), "/s")
 
 
 @pytest.mark.parametrize("width", [80, 160, None])
@@ -81,7 +81,7 @@ def test_nothing_stored_reaches_the_terminal_as_a_control_character(make_profile
     store.put(make_profile(operation=HOSTILE, category=HOSTILE, stacks=[(hostile[:1], 2.0)]))
     report = ProfileAnalyzer(store).analyze()
     for page in (
-        text.render(report, HOSTILE, Screen(width)),
+        text.render(report, Screen(width), HOSTILE),
         listing.render(list(store.scan()), Screen(width)),
     ):
         assert page.replace("\n", "").isprintable()

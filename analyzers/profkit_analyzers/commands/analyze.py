@@ -61,7 +61,7 @@ def analyze(
     if format == "json":
         write(json.dumps(report.to_dict(), indent=2))
     else:
-        write(text.render(report, store, Screen.of_stdout()))
+        write(text.render(report, Screen.of_stdout(), store))
 
 
 def _nothing(report: Report, store: str) -> str:

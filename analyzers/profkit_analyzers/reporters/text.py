@@ -29,12 +29,12 @@ _COLUMNS = (
 _NARROW = (0, 1, 5, 6, 7, 8)
 
 
-def render(report: Report, store: str, screen: Screen) -> str:
-    """Return the page; `store` is the address as the user wrote it, for the commands at the end."""
-    return written(_lines(report, store, screen), screen)
+def render(report: Report, screen: Screen, store: str | None = None) -> str:
+    """Return the page; with `store`, the address as the user wrote it, the commands to run next are at its end."""
+    return written(_lines(report, screen, store), screen)
 
 
-def _lines(report: Report, store: str, screen: Screen) -> Iterator[Text | str]:
+def _lines(report: Report, screen: Screen, store: str | None) -> Iterator[Text | str]:
     yield from _summary(report)
     yield from _skipped(report)
     yield ""
@@ -47,7 +47,7 @@ def _lines(report: Report, store: str, screen: Screen) -> Iterator[Text | str]:
         yield "Nothing is over the budget."
     yield ""
     yield from _categories(report, screen)
-    if report.bottlenecks:
+    if report.bottlenecks and store is not None:
         yield ""
         yield from _next(report, store)
 

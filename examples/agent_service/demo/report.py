@@ -51,16 +51,16 @@ def analyze(store: Path, since: datetime, until: datetime) -> Report:
         return ProfileAnalyzer(storage).analyze(ProfileQuery(since=since, until=until), top=TOP)
 
 
-def show_ranking(report: Report, store: Path) -> None:
+def show_ranking(report: Report) -> None:
     """The page that `profkit analyze` prints."""
-    print(f"\n{text.render(report, short(store), Screen.of_stdout())}")
+    print(f"\n{text.render(report, Screen.of_stdout())}")
 
 
 def show_commands(store: Path, report: Report) -> None:
     """Where the profiles are, and how to look further."""
     where, programs = shlex.quote(short(store)), Path(sys.executable).parent
     profkit, pyinstrument = short(programs / "profkit"), short(programs / "pyinstrument")
-    print(f"The profiles are in {where}. To look further:")
+    print(f"\nThe profiles are in {where}. To look further:")
     commands = [f"{profkit} list {where}", f"{profkit} analyze {where} --format json"]
     if report.bottlenecks:
         worst = report.bottlenecks[0].exemplar

@@ -57,7 +57,7 @@ def run(options: Options, folder: Path, console: Console) -> None:
 
 def _show_findings(options: Options, started: datetime, ended: datetime) -> None:
     report = analyze(options.store, started, ended)
-    show_ranking(report, options.store)
+    show_ranking(report)
     show_commands(options.store, report)
 
 
