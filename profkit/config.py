@@ -136,7 +136,7 @@ def variable_name(setting: str) -> str:
 
 def check_threshold(threshold: float | None) -> None:
     """Raise `ConfigurationError` unless `threshold` is None or a number of seconds that is not negative."""
-    if threshold is not None and not 0.0 <= threshold < float("inf"):
+    if threshold is not None and not (_is_number(threshold) and 0.0 <= threshold < float("inf")):
         raise ConfigurationError(
             f"threshold={threshold!r} is not allowed: give a number of seconds, 0 or more"
         )

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 
 logger = logging.getLogger("profkit")
 _QUIET = 60.0
+
+
+def log(level: int, message: str, *arguments: object) -> None:
+    """Log a line of profkit's own; what the application's handlers raise must not reach the operation that ends."""
+    with contextlib.suppress(Exception):
+        logger.log(level, message, *arguments)
 
 
 class Faults:
@@ -31,7 +38,7 @@ class Faults:
             if not quiet:
                 self._logged[reason] = now
         if not quiet:
-            logger.warning("%s (%d so far): %s", reason, count, detail)
+            log(logging.WARNING, "%s (%d so far): %s", reason, count, detail)
 
     def counts(self) -> dict[str, int]:
         """Return how often each reason occurred."""

@@ -23,7 +23,7 @@ from profkit_storage.ulid import new_ulid
 
 _MAX_TAGS = 100
 _TAIL = 2.0
-"""How many intervals after the last tick still belong to what was seen there."""
+"""How many intervals (as set, not as stretched) after the last tick still belong to what was seen there."""
 _SWITCH_WAIT = 2.0
 """And how many of the interpreter's switch intervals: a tick waits that long for the GIL."""
 
@@ -45,12 +45,11 @@ def profile_of(finished: Finished, settings: Settings, sampler: Sampler) -> Prof
     wall = operation.ended - operation.started
     with sampler.lock:  # a tick that still saw the operation in flight has ended after this
         recording, operation.recording = operation.recording, None
-    operation.coroutine = operation.task = None
     if recording is None:
         recording = Recording(sampler.codes, operation.started, settings.max_samples, sampler.cpu)
     timeline = recording.timeline
-    timeline.finish(operation.ended, tail_allowance(sampler.real_interval))
-    resolver = Resolver(sampler.codes, recording.tree)
+    timeline.finish(operation.ended, tail_allowance(settings.interval))
+    resolver = Resolver(recording.tree)
     samples = tuple(resolver.samples(timeline.spans()))
     request = finished.request
     return Profile(

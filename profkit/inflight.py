@@ -33,7 +33,7 @@ def list_in_flight(operations: Iterable[Operation], sampler: Sampler, threshold:
     threads = {thread.ident: thread.name for thread in threading.enumerate()}
     found: list[InFlight] = []
     with sampler.lock:
-        for operation, stack, state in sampler.stacks(operations):
+        for operation, stack, state, _ in sampler.looks(operations):
             lines = [_describe(place, sampler.codes) for place in reversed(stack or ())]
             lines += ["[await]"] if state == SUSPENDED else []
             name, category, own = operation.site

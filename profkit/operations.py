@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
+import weakref
 from contextvars import ContextVar, Token
 from sys import _getframe  # pyright: ignore[reportPrivateUsage]  # documented, and the only way to a caller
 from time import perf_counter
-from types import CoroutineType, FrameType, TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from profkit.requests import RequestContext, request_context
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from profkit.profiler import PerformanceProfiler
     from profkit.sampling.calltree import Recording
 
+_WORKERS = frozenset({"anyio", "asyncio", "concurrent", "threading", "queue", "uvloop"})
+"""Packages whose functions run other people's work in threads and loops."""
 _GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 current: ContextVar[Operation | None] = ContextVar("profkit_operation", default=None)
@@ -50,14 +54,14 @@ class Child(NamedTuple):
 class Operation:
     """One operation in flight, also a context manager, for synchronous and asynchronous code alike.
 
-    Its stack is found by `coroutine`, or by the frame whose id is `root`: the id alone is enough, since an operation
-    in flight always outlives neither its frame nor that frame's id.
+    Its stack is found by its coroutine, or by the frame whose id is `root`. An id alone is enough: an operation leaves
+    the registry before its frame ends, so while it is in flight no other frame has that id.
     """
 
     # Defaults of the class, not slots filled one by one: most operations never touch them. 15 % of the hot path.
-    coroutine: CoroutineType[Any, Any, Any] | None = None
+    coroutine: weakref.ref[object] | None = None
     frame: FrameType | None = None
-    task: asyncio.Task[Any] | None = None
+    task: weakref.ref[asyncio.Task[Any]] | None = None
     parent: Operation | None = None
     request: RequestContext | None = None
     recording: Recording | None = None
@@ -70,12 +74,13 @@ class Operation:
     root: int
     number: int
     thread: WatchedThread
+    _token: Token[Operation | None] | None = None
 
     def __init__(self, profiler: PerformanceProfiler, site: Site) -> None:
         self._profiler = profiler
         self.site = site
 
-    def tag(self, **tags: object) -> Self:
+    def tag(self, /, **tags: object) -> Self:
         """Attach values to the profile: text, numbers, true or false. Secrets in them are masked."""
         if self.tags is None:
             self.tags = tags
@@ -85,7 +90,12 @@ class Operation:
 
     def rename(self, name: str) -> Self:
         """Give the operation another name, as when it is known only once a request has been routed."""
-        self.site = self.site._replace(name=name)
+        self.site = self.site._replace(name=named(name))
+        return self
+
+    def discard(self) -> Self:
+        """Leave no profile of this operation, however long it takes."""
+        self.site = self.site._replace(threshold=math.inf)
         return self
 
     def begin(self, root: int) -> None:
@@ -101,7 +111,7 @@ class Operation:
         self.root = root
         self.thread = this.thread
         self.number = next(profiler.numbers)
-        self._token: Token[Operation | None] = current.set(self)
+        self._token = current.set(self)
         self.started = perf_counter()
         profiler.registry.add(self)
         if profiler.sampler.idle:
@@ -109,13 +119,20 @@ class Operation:
 
     def end(self) -> None:
         """Take the operation out of flight; if it was slow, hand it over to become a profile."""
+        if self.ended:
+            return
         profiler = self._profiler
         self.ended = ended = perf_counter()
         profiler.registry.discard(self)
+        token = self._token
+        if token is None:  # an exception from outside, a signal handler's say, came before it had begun
+            return
         try:
-            current.reset(self._token)
+            current.reset(token)
         except ValueError:  # ended in another context than it began in
             pass
+        # Contexts of tasks begun in it may keep the operation: it must not keep the one before it, nor its own task.
+        self._token = self.task = self.coroutine = None
         parent = self.parent
         if parent is not None:
             self._join(parent)
@@ -123,6 +140,8 @@ class Operation:
         threshold = self.site.threshold
         if ended - self.started >= (profiler.threshold if threshold is None else threshold):
             profiler.finish(self)
+        else:
+            self.recording = self.children = None
 
     def fail(self, error: BaseException) -> None:
         """Note how the operation ends."""
@@ -153,9 +172,8 @@ class Operation:
         if not self._profiler.active and not self._profiler.activate():
             self.ended = -1.0
             return self
-        frame = _entering_frame(frame)
-        # Held, not only its id: it may end before the operation does (a helper that enters).
-        self.frame = frame
+        # Held, not only its id: it may end before the operation does (a helper that enters), and its id be reused.
+        self.frame = frame = _entering_frame(frame)
         self.task = running_task()
         self.begin(id(frame))
         return self
@@ -185,18 +203,38 @@ class Operation:
         self._exit(error)
 
 
-def _entering_frame(frame: FrameType) -> FrameType:
-    """Return the function a `with` block is part of, past context managers made of generators or kept on a stack."""
-    while frame.f_back is not None and (
-        frame.f_code.co_flags & _GENERATOR or frame.f_globals.get("__name__") == "contextlib"
-    ):
+def named(name: object) -> str:
+    """Return text that is not empty: a name made at run time must not break a request."""
+    return str(name) or "unnamed"
+
+
+def _entering_frame(entering: FrameType) -> FrameType:
+    """Return the function a `with` block is part of, past what contextlib drives: generators, and exit stacks.
+
+    A generator that anything else drives is the function itself. So it is where contextlib was called by no function of
+    the application, but by a worker thread that enters for a request: that thread's loop is nobody's root.
+    """
+    frame: FrameType | None = entering
+    while frame is not None and (_is_contextlib(frame) or _is_driven_by_contextlib(frame)):
         frame = frame.f_back
+    if frame is None or str(frame.f_globals.get("__name__", "")).partition(".")[0] in _WORKERS:
+        return entering
     return frame
 
 
-def running_task() -> asyncio.Task[Any] | None:
-    """Return the task that is running in this thread, if any."""
+def _is_contextlib(frame: FrameType) -> bool:
+    return frame.f_globals.get("__name__") == "contextlib"
+
+
+def _is_driven_by_contextlib(frame: FrameType) -> bool:
+    back = frame.f_back
+    return bool(frame.f_code.co_flags & _GENERATOR) and back is not None and _is_contextlib(back)
+
+
+def running_task() -> weakref.ref[asyncio.Task[Any]] | None:
+    """Refer to the task that is running in this thread, if any, without keeping it alive."""
     try:
-        return asyncio.current_task()
+        task = asyncio.current_task()
     except RuntimeError:
         return None
+    return None if task is None else weakref.ref(task)

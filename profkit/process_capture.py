@@ -86,11 +86,11 @@ def profile_of_capture(
 ) -> Profile:
     """Build the profile of a capture of the whole process: thread-seconds, one branch a thread or task."""
     wall = ended - capture.started
-    resolver = Resolver(sampler.codes, capture.tree)
+    resolver = Resolver(capture.tree)
     branches: list[Branch] = []
     samples: list[Sample] = []
     for (_, name), timeline in capture.branches.items():
-        timeline.finish(ended, tail_allowance(sampler.real_interval))
+        timeline.finish(ended, tail_allowance(settings.interval))
         samples += resolver.samples(timeline.spans(), len(branches))
         branches.append(Branch(name.strip("[]"), -1, 0.0, wall))
     start_ns = time.time_ns() - int((time.perf_counter() - capture.started) * 1e9)

@@ -16,10 +16,10 @@ from typing import ParamSpec, TypeVar, overload
 
 from profkit import requests
 from profkit.config import Settings, check_threshold
-from profkit.faults import Faults
+from profkit.faults import Faults, log
 from profkit.finished import Finished
 from profkit.inflight import InFlight, list_in_flight
-from profkit.operations import Operation, Site
+from profkit.operations import Operation, Site, named
 from profkit.policy import Policy
 from profkit.process_capture import ProcessCapture
 from profkit.recorder import Recorder
@@ -28,7 +28,6 @@ from profkit.sampling.threads import WatchedThread, this
 from profkit.wrappers import name_of, wrap
 from profkit_storage import ConfigurationError, Profile, ProfileStorage, ProfkitError, open_storage
 
-logger = logging.getLogger("profkit")
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -85,6 +84,9 @@ class PerformanceProfiler:
             self._closes_storage = opened
             keeps = storage is not None or settings.on_profile is not None
             self.active = settings.enabled and keeps
+            if self.registry:  # they go on being watched
+                self.sampler.wake()
+            _shut_down_with_multiprocessing()
         if settings.enabled and not keeps:
             _say_how_to_turn_on()
 
@@ -122,6 +124,8 @@ class PerformanceProfiler:
             threshold: seconds from which a call leaves a profile, by default that of the settings.
         """
         check_threshold(threshold)
+        if target == "":
+            raise ConfigurationError("name='' is not allowed: give a text that is not empty, or none")
         name = target if isinstance(target, str) else None
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -130,13 +134,11 @@ class PerformanceProfiler:
         return decorate if target is None or isinstance(target, str) else decorate(target)
 
     def operation(
-        self, name: str, *, category: str = "", threshold: float | None = None, **tags: object
+        self, name: str, /, *, category: str = "", threshold: float | None = None, **tags: object
     ) -> Operation:
         """Return an operation to enter by `with` or `async with`; `tags` are kept on its profile."""
-        if not name:
-            raise ConfigurationError("operation name='' is not allowed: give a text that is not empty")
         check_threshold(threshold)
-        operation = Operation(self, Site(name, category, threshold))
+        operation = Operation(self, Site(named(name), category, threshold))
         if tags:
             operation.tags = tags
         return operation
@@ -144,10 +146,12 @@ class PerformanceProfiler:
     def finish(self, operation: Operation) -> None:
         """Hand a slow operation to the recorder. Called on the application's side: constant time, never raises."""
         try:
+            recorder = self._recorder
+            if recorder is not None and recorder.is_this_thread:
+                return
             self._slow += 1
             ago = time.perf_counter() - operation.started
             name, _, threshold = operation.site
-            recorder = self._recorder
             weight = self._policy.weigh(name)
             finished = Finished(
                 operation,
@@ -216,7 +220,9 @@ class PerformanceProfiler:
         """Store what is queued and stop watching; False if something could not be stored in time."""
         with self._changing:
             self.active = False
-            return self._close(self.settings.shutdown_timeout if timeout is None else timeout)
+            done = self._close(self.settings.shutdown_timeout if timeout is None else timeout)
+        self.sampler.stop(1.0)
+        return done
 
     def _apply(self, settings: Settings) -> None:
         self.settings = settings
@@ -232,7 +238,6 @@ class PerformanceProfiler:
         self.active = False
         done = recorder.stop(timeout)
         self._recorded_before += recorder.recorded
-        self.sampler.stop(1.0)
         if self._closes_storage and recorder.storage is not None:
             recorder.storage.close()
         return done
@@ -271,9 +276,10 @@ def _open(storage: object) -> tuple[ProfileStorage | None, bool]:
 
 
 def _say_how_to_turn_on() -> None:
-    logger.info(
+    log(
+        logging.INFO,
         "profkit counts operations but keeps no profiles: "
-        "call profkit.configure(storage=...) or set PROFKIT_STORAGE"
+        "call profkit.configure(storage=...) or set PROFKIT_STORAGE",
     )
 
 
@@ -282,13 +288,25 @@ def _refuse_free_threading() -> None:
         raise ConfigurationError("profkit does not run on a free-threaded Python: start it with PYTHON_GIL=1")
 
 
+_finalizers: list[object] = []
 _profilers: weakref.WeakSet[PerformanceProfiler] = weakref.WeakSet()
 
 
 def _each_profiler_after_fork() -> None:
+    _finalizers.clear()
     this.thread = WatchedThread()  # the parent's clock is none of ours
     for profiler in list(_profilers):
         profiler.after_fork()
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:  # which forgets what is to be done at the exit, and then calls this
+        util.register_after_fork(_profilers, _shut_down_with_multiprocessing)
+
+
+def _shut_down_with_multiprocessing(_: object = None) -> None:
+    """Have a child of multiprocessing store what it has: it ends without the interpreter's own exit functions."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None and not _finalizers:
+        _finalizers.append(util.Finalize(None, _shut_down_each_profiler, exitpriority=-100))
 
 
 def _shut_down_each_profiler() -> None:

@@ -9,13 +9,11 @@ from collections.abc import Callable
 from time import monotonic
 
 from profkit.config import Settings
-from profkit.faults import Faults
+from profkit.faults import Faults, log
 from profkit.finished import Finished, profile_of
 from profkit.masking import masker
 from profkit.sampling.sampler import Sampler
 from profkit_storage import Profile, ProfileStorage
-
-logger = logging.getLogger("profkit")
 
 
 class Recorder:
@@ -51,8 +49,15 @@ class Recorder:
             self._changed.notify_all()
             return True
 
+    @property
+    def is_this_thread(self) -> bool:
+        """Whether the calling thread is the recorder's own: a slow store or callback is no operation to record."""
+        return threading.current_thread() is self._thread
+
     def flush(self, timeout: float) -> bool:
         """Wait until everything queued so far is stored; False if `timeout` seconds were not enough."""
+        if self.is_this_thread:  # it cannot wait for itself
+            return False
         with self._changed:
             return self._changed.wait_for(lambda: not self._queue and not self._busy, timeout)
 
@@ -67,7 +72,7 @@ class Recorder:
             for _ in self._queue:
                 self._faults.add("lost_at_shutdown", f"not stored within {timeout:g} s")
             self._queue.clear()
-        if self._thread is not None and self._thread is not threading.current_thread():
+        if self._thread is not None and not self.is_this_thread:
             self._thread.join(max(0.0, deadline - monotonic()))
         return done
 
@@ -102,7 +107,7 @@ class Recorder:
         if self.storage is not None:
             try:
                 self.storage.put(item)
-            except Exception as error:  # noqa: BLE001 - a store may raise anything
+            except BaseException as error:  # noqa: BLE001 - a store may raise anything
                 self._faults.add("not_stored", masker.mask_text(repr(error)))
                 return
         self.recorded += 1
@@ -113,10 +118,10 @@ class Recorder:
     def _call(self, on_profile: Callable[[Profile], object], profile: Profile) -> None:
         try:
             on_profile(profile)
-        except Exception as error:  # noqa: BLE001 - the application's own
+        except BaseException as error:  # noqa: BLE001 - the application's own, SystemExit too: this thread goes on
             self._faults.add("on_profile_error", masker.mask_text(repr(error)))
 
 
 def _log(profile: Profile) -> None:
     request = f" (request {profile.request_id})" if profile.request_id else ""
-    logger.info("%s took %.3f s: profile %s%s", profile.operation, profile.wall, profile.id, request)
+    log(logging.INFO, "%s took %.3f s: profile %s%s", profile.operation, profile.wall, profile.id, request)

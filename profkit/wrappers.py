@@ -6,7 +6,9 @@ import functools
 import inspect
 from collections.abc import Callable
 from sys import _getframe  # pyright: ignore[reportPrivateUsage]  # documented, and the only way to a frame
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from weakref import ref
 
 from profkit.operations import Operation, Site, running_task
 from profkit_storage import ConfigurationError
@@ -33,11 +35,13 @@ def wrap(profiler: PerformanceProfiler, function: Callable[P, R], site: Site) ->
         )
     if isinstance(given, type) or not callable(given):
         raise ConfigurationError(f"profile cannot watch {given!r}: decorate a function or a method")
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+    inner = inspect.unwrap(function)  # a context manager made by contextlib wraps a generator
+    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
         raise ConfigurationError(
-            f"profile cannot watch the generator {site.name} yet: "
-            "decorate a function or a coroutine function, or use `with operation(...)` inside it"
+            f"profile cannot watch the generator {site.name} yet: decorate the function that consumes it"
         )
+    if inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004 - its kind, not whether
+        raise ConfigurationError(f"profile cannot watch {given!r}: decorate its `async def __call__` instead")
     if inspect.iscoroutinefunction(function):
         return cast("Callable[P, R]", _wrap_coroutine_function(profiler, function, site))
     return _wrap_function(profiler, function, site)
@@ -49,8 +53,8 @@ def _wrap_function(profiler: PerformanceProfiler, function: Callable[P, R], site
         if not profiler.active and not profiler.activate():
             return function(*args, **kwargs)
         operation = Operation(profiler, site)
-        operation.begin(id(_getframe()))
         try:
+            operation.begin(id(_getframe()))
             return function(*args, **kwargs)
         except BaseException as error:
             operation.fail(error)
@@ -69,17 +73,18 @@ def _wrap_coroutine_function(
         if not profiler.active and not profiler.activate():
             return await function(*args, **kwargs)
         operation = Operation(profiler, site)
-        operation.coroutine = coroutine = function(*args, **kwargs)
-        operation.task = running_task()
-        operation.begin(0)
+        coroutine = function(*args, **kwargs)
         try:
-            return await coroutine
+            if type(coroutine) is CoroutineType:  # an awaitable of another kind shows nothing of itself
+                operation.coroutine = ref(coroutine)  # pyright: ignore[reportUnknownArgumentType]
+            operation.task = running_task()
+            operation.begin(0)
+            return await coroutine  # pyright: ignore[reportUnknownVariableType]
         except BaseException as error:
             operation.fail(error)
             raise
         finally:
             operation.end()
-            operation.coroutine = None
 
     return call
 

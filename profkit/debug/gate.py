@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from time import monotonic
 from typing import cast
 
@@ -166,7 +165,7 @@ def _leave_unwatched() -> None:
     """Keep the request's own operation, if there is one, from becoming a profile: a capture is slow on purpose."""
     operation = operations.current.get()
     if operation is not None:
-        operation.site = operation.site._replace(threshold=math.inf)
+        operation.discard()
 
 
 def _has_credentials(connection: HTTPConnection) -> bool:

@@ -25,6 +25,7 @@ class CallTree:
     """Stacks as a parent-pointer tree: node n has parent `parents[n]` (-1 for a root) and place `places[n]`."""
 
     def __init__(self, codes: CodeTable) -> None:
+        self.codes = codes
         self.parents: list[int] = []
         self.places: list[int] = []
         self._children: list[dict[int, int]] = []
@@ -74,6 +75,7 @@ class Timeline:
         self.ticks = 0
         self.stride = 1
         self._limit = limit
+        self._missed = True
         self._nodes: list[int] = []
         self._walls: list[float] = []
         self._cpus: list[float] = []
@@ -84,6 +86,7 @@ class Timeline:
         wall = now - self.seen
         self.seen = now
         self.ticks += 1
+        self._missed = False
         if self._nodes and self._nodes[-1] == node and self._states[-1] == state:
             self._walls[-1] += wall
             self._cpus[-1] += cpu
@@ -96,8 +99,8 @@ class Timeline:
             self._halve()
 
     def repeat(self, now: float) -> bool:
-        """Give the time since the last look to the last span, which is known to go on; False if there is none."""
-        if not self._nodes:
+        """Give the time since the last look to the last span, which is known to go on; False if none was seen."""
+        if self._missed:
             return False
         self._walls[-1] += now - self.seen
         self.seen = now
@@ -108,11 +111,12 @@ class Timeline:
         """Nothing could be seen at this look: the time since the last one is nobody's."""
         self.unobserved += now - self.seen
         self.seen = now
+        self._missed = True
 
     def finish(self, ended: float, allowance: float) -> None:
-        """Give the rest to the last span if it is no longer than `allowance` seconds, else to nobody."""
+        """Give `allowance` seconds of the rest to the last span, if it was seen at the last look; else to nobody."""
         rest = max(0.0, ended - self.seen)
-        known = min(rest, allowance) if self._nodes else 0.0
+        known = 0.0 if self._missed else min(rest, allowance)
         if known:
             self._walls[-1] += known
         self.unobserved += rest - known

@@ -9,7 +9,6 @@ from types import CodeType
 from profkit.sampling.callsites import native_call
 from profkit.sampling.calltree import RUNNING as ON_CPU
 from profkit.sampling.calltree import SUSPENDED, CallTree, Span
-from profkit.sampling.codes import CodeTable
 from profkit.sampling.frames import frame_of, native_frame
 from profkit_storage import Frame, Node, Origin, Sample, State
 
@@ -19,8 +18,8 @@ _AWAIT = Frame("[await]", "", 0, "", "", Origin.SYNTHETIC)
 class Resolver:
     """Resolves one call tree. Nodes that differ only in an instruction of the same line become one."""
 
-    def __init__(self, codes: CodeTable, tree: CallTree) -> None:
-        self._codes = codes
+    def __init__(self, tree: CallTree) -> None:
+        self._codes = tree.codes
         self._tree = tree
         self._frame_of_code: dict[int, int] = {}
         self._frames: dict[Frame, int] = {}

@@ -177,8 +177,8 @@ def test_any_tag_can_be_stored(tmp_path: Path) -> None:
 
 def test_a_profile_that_cannot_be_built_is_counted_and_the_next_one_is_not(tmp_path: Path) -> None:
     profiler = PerformanceProfiler(Settings(storage=str(tmp_path), threshold=0.0))
-    with profiler.operation("broken") as operation:
-        operation.rename(7)  # type: ignore[arg-type]
+    with profiler.operation("broken", category=7):  # type: ignore[arg-type]
+        pass
     with profiler.operation("next"):
         pass
     assert profiler.flush(5)

@@ -386,7 +386,7 @@ def test_what_cannot_be_an_operation_is_said_at_decoration(captured: Any) -> Non
     with pytest.raises(ConfigurationError, match="threshold=-1"):
         profile(threshold=-1)
     with pytest.raises(ConfigurationError, match="name=''"):
-        captured.profiler.operation("")
+        profile("")
 
 
 def test_an_operation_is_entered_once(captured: Any) -> None:
