@@ -77,7 +77,7 @@ class Operation:
     _token: Token[Operation | None] | None = None
 
     def __init__(self, profiler: PerformanceProfiler, site: Site) -> None:
-        self._profiler = profiler
+        self.profiler = profiler
         self.site = site
 
     def tag(self, /, **tags: object) -> Self:
@@ -100,7 +100,7 @@ class Operation:
 
     def begin(self, root: int) -> None:
         """Register the operation, whose stack starts at the frame with the id `root`."""
-        profiler = self._profiler
+        profiler = self.profiler
         parent = current.get()
         # One that has ended is no parent: tasks that start tasks would keep every operation before them alive.
         if parent is not None and not parent.ended:
@@ -119,14 +119,12 @@ class Operation:
 
     def end(self) -> None:
         """Take the operation out of flight; if it was slow, hand it over to become a profile."""
-        if self.ended:
+        token = self._token
+        if token is None:  # ended already, or an exception of a signal handler came before it had begun
             return
-        profiler = self._profiler
+        profiler = self.profiler
         self.ended = ended = perf_counter()
         profiler.registry.discard(self)
-        token = self._token
-        if token is None:  # an exception from outside, a signal handler's say, came before it had begun
-            return
         try:
             current.reset(token)
         except ValueError:  # ended in another context than it began in
@@ -153,7 +151,7 @@ class Operation:
         children = parent.children
         if children is None:
             children = parent.children = []
-        room = self._profiler.max_children - len(children)
+        room = self.profiler.max_children - len(children)
         parent.dropped_children += self.dropped_children
         if room <= 0:
             parent.dropped_children += 1 + len(self.children or ())
@@ -169,7 +167,7 @@ class Operation:
     def _enter(self, frame: FrameType) -> Self:
         if self.started or self.ended:
             raise RuntimeError("an operation is entered once: call operation() again for another")
-        if not self._profiler.active and not self._profiler.activate():
+        if not self.profiler.active and not self.profiler.activate():
             self.ended = -1.0
             return self
         # Held, not only its id: it may end before the operation does (a helper that enters), and its id be reused.

@@ -16,6 +16,7 @@ from profkit_storage import ConfigurationError
 if TYPE_CHECKING:
     from profkit.profiler import PerformanceProfiler
 
+new = object.__new__
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -52,7 +53,9 @@ def _wrap_function(profiler: PerformanceProfiler, function: Callable[P, R], site
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if not profiler.active and not profiler.activate():
             return function(*args, **kwargs)
-        operation = Operation(profiler, site)
+        operation = new(Operation)  # with the two lines below 80 ns less than Operation(profiler, site)
+        operation.profiler = profiler
+        operation.site = site
         try:
             operation.begin(id(_getframe()))
             return function(*args, **kwargs)

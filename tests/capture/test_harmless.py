@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -33,24 +34,25 @@ def alive(kind: type, among: Callable[[Any], bool] = lambda _: True) -> int:
 
 def test_tasks_that_begin_tasks_keep_no_operation_alive(captured: Any) -> None:
     before = alive(Operation)
+    found: list[int] = []
+    tasks: list[asyncio.Task[None]] = []
 
     async def link(left: int, done: asyncio.Event) -> None:
         with captured.profiler.operation("link"):
             if left:
-                tasks.add(asyncio.get_running_loop().create_task(link(left - 1, done)))
-            else:
-                done.set()
+                tasks[:] = [asyncio.get_running_loop().create_task(link(left - 1, done))]
+                return
+            await asyncio.sleep(0)
+            found.append(alive(Operation) - before)
+            done.set()
 
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def main() -> int:
+    async def main() -> None:
         done = asyncio.Event()
         await link(200, done)
         await done.wait()
-        tasks.clear()
-        return alive(Operation) - before
 
-    assert asyncio.run(main()) < 5
+    asyncio.run(main())
+    assert found[0] < 5
 
 
 def test_a_task_begun_in_an_operation_keeps_neither_its_task_nor_its_context(captured: Any) -> None:
@@ -58,12 +60,14 @@ def test_a_task_begun_in_an_operation_keeps_neither_its_task_nor_its_context(cap
         pass
 
     sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+    of_request: ContextVar[Session | None] = ContextVar("of_request", default=None)
 
     @captured.profiler.profile
     async def request(stop: asyncio.Event) -> asyncio.Task[bool]:
         session = Session()
         sessions.add(session)
         background = asyncio.create_task(stop.wait())
+        of_request.set(session)  # after the background task took its copy of the context
         await asyncio.sleep(0)
         return background
 
@@ -76,7 +80,7 @@ def test_a_task_begun_in_an_operation_keeps_neither_its_task_nor_its_context(cap
         await asyncio.gather(*tasks)
         return left
 
-    assert asyncio.run(main()) == 0
+    assert asyncio.run(main()) <= 1  # a context variable remembers what it last looked up
 
 
 def test_an_abandoned_task_is_collected_as_it_would_be(captured: Any) -> None:
