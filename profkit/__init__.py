@@ -41,3 +41,11 @@ __all__ = [
     "shutdown",
     "stats",
 ]
+
+
+def __getattr__(name: str) -> str:
+    if name == "__version__":  # read when asked for: the metadata of all that is installed is slow to import
+        from importlib.metadata import version
+
+        return version("profkit")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

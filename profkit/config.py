@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import logging
 import math
 import os
 import sys
@@ -13,7 +15,10 @@ from typing import Any, cast
 
 from profkit_storage import ConfigurationError, Profile, ProfileStorage
 
+logger = logging.getLogger("profkit")
 ENVIRONMENT_PREFIX = "PROFKIT_"
+_OTHER_VARIABLES = {"PROFKIT_DEBUG_TOKENS"}
+"""Variables that are read elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +126,21 @@ class Settings:
         for name in arguments:
             if name not in fields:
                 raise ConfigurationError(f"{name!r} is not a setting: give any of {', '.join(fields)}")
+        _warn_of_unknown(environ, {variable_name(name) for name in fields})
         values = dict(arguments)
         for name, field in fields.items():
             text = environ.get(variable_name(name))
-            if text is not None and name not in values:
+            if text and name not in values:  # an empty one is as good as none: compose files make them
                 values[name] = _from_text(variable_name(name), text, cast("_Kind", field.metadata["kind"]))
         return cls(**values)  # type: ignore[arg-type]  # __post_init__ checks each value against its kind
+
+
+def _warn_of_unknown(environ: Mapping[str, str], known: set[str]) -> None:
+    for variable in environ:
+        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in known | _OTHER_VARIABLES:
+            close = difflib.get_close_matches(variable, known, 1)
+            hint = f": did you mean {close[0]}?" if close else ""
+            logger.warning("profkit: %s is no setting%s", variable, hint)
 
 
 def variable_name(setting: str) -> str:

@@ -11,10 +11,10 @@ logger = logging.getLogger("profkit")
 _QUIET = 60.0
 
 
-def log(level: int, message: str, *arguments: object) -> None:
+def log(level: int, message: str, *arguments: object, exc_info: BaseException | None = None) -> None:
     """Log a line of profkit's own; what the application's handlers raise must not reach the operation that ends."""
     with contextlib.suppress(Exception):
-        logger.log(level, message, *arguments)
+        logger.log(level, message, *arguments, exc_info=exc_info)
 
 
 class Faults:
@@ -29,8 +29,8 @@ class Faults:
         self._counts: dict[str, int] = {}
         self._logged: dict[str, float] = {}
 
-    def add(self, reason: str, detail: object = "") -> None:
-        """Count one; log it with `detail` unless this reason was logged within the last minute."""
+    def add(self, reason: str, detail: object = "", error: BaseException | None = None) -> None:
+        """Count one; log it with `detail`, and `error`'s traceback, unless it was logged within the last minute."""
         now = time.monotonic()
         with self._lock:
             self._counts[reason] = count = self._counts.get(reason, 0) + 1
@@ -38,7 +38,8 @@ class Faults:
             if not quiet:
                 self._logged[reason] = now
         if not quiet:
-            log(logging.WARNING, "%s (%d so far): %s", reason, count, detail)
+            times = f", for the {count}th time" if count > 1 else ""
+            log(logging.WARNING, "profkit: %s%s: %s", reason, times, detail, exc_info=error)
 
     def counts(self) -> dict[str, int]:
         """Return how often each reason occurred."""

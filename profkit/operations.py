@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from profkit.profiler import PerformanceProfiler
     from profkit.sampling.calltree import Recording
 
+_MAX_NAME = 200
 _WORKERS = frozenset({"anyio", "asyncio", "concurrent", "threading", "queue", "uvloop"})
 """Packages whose functions run other people's work in threads and loops."""
 _GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
@@ -144,8 +145,11 @@ class Operation:
 
     def fail(self, error: BaseException) -> None:
         """Note how the operation ends."""
-        cancelled = isinstance(error, (asyncio.CancelledError, GeneratorExit))
-        self.status = Status.CANCELLED if cancelled else Status.ERROR
+        if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+            self.status = Status.CANCELLED
+        else:
+            self.status = Status.ERROR
+            self.tag(error=type(error).__qualname__)
 
     def _join(self, parent: Operation) -> None:
         """Become a child of `parent`, with the children of one's own."""
@@ -203,8 +207,9 @@ class Operation:
 
 
 def named(name: object) -> str:
-    """Return text that is not empty: a name made at run time must not break a request."""
-    return str(name) or "unnamed"
+    """Return a printable text of 1 to 200 characters: a name made at run time must not break a request, or a log."""
+    text = str(name)[:_MAX_NAME] or "unnamed"
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _entering_frame(entering: FrameType) -> FrameType:

@@ -12,7 +12,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable
-from typing import ParamSpec, TypeVar, overload
+from typing import ParamSpec, TypeVar, cast, overload
 
 from profkit import requests
 from profkit.config import Settings, check_threshold
@@ -269,10 +269,15 @@ def _open(storage: object) -> tuple[ProfileStorage | None, bool]:
     """Return the store, and whether it was opened here."""
     if storage is None:
         return None, False
-    opened = not isinstance(storage, ProfileStorage)
-    store = storage if isinstance(storage, ProfileStorage) else open_storage(os.fspath(storage))  # type: ignore[call-overload]
+    if isinstance(storage, ProfileStorage):
+        storage.check_writable()
+        return storage, False
+    try:
+        store = open_storage(os.fspath(cast("str", storage)))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"storage (or PROFKIT_STORAGE): {error}") from None
     store.check_writable()
-    return store, opened
+    return store, True
 
 
 def _say_how_to_turn_on() -> None:

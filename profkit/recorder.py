@@ -119,7 +119,7 @@ class Recorder:
         try:
             on_profile(profile)
         except BaseException as error:  # noqa: BLE001 - the application's own, SystemExit too: this thread goes on
-            self._faults.add("on_profile_error", masker.mask_text(repr(error)))
+            self._faults.add("on_profile_error", type(error).__name__, error)
 
 
 def _log(profile: Profile) -> None:

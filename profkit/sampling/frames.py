@@ -6,7 +6,6 @@ import sys
 import sysconfig
 from collections.abc import Mapping
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 
 from profkit.sampling.callsites import NativeCall
@@ -25,6 +24,10 @@ def _stdlib_directories() -> tuple[str, ...]:
 @cache
 def _distributions() -> Mapping[str, list[str]]:
     """Return the distributions of each top-level package; about 100 ms once, in the background."""
+    from importlib import (
+        metadata,  # a sixth of profkit's import time, and not needed before a profile is built
+    )
+
     return metadata.packages_distributions()
 
 

@@ -378,10 +378,15 @@ def test_the_table_of_functions_is_let_go_when_nothing_is_in_flight(
 
 
 def test_names_and_tags_made_at_run_time_break_nothing(captured: Any) -> None:
-    for name in ("", None, 123):
+    for name in ("", None, 123, "a\x1b[2J" + "b" * 500):
         with captured.profiler.operation(name, threshold=0.0, name="a tag", self="another") as operation:
             operation.tag(self=1, key=2)
-    assert [profile.operation for profile in captured.all()] == ["unnamed", "None", "123"]
+    assert [profile.operation for profile in captured.all()] == [
+        "unnamed",
+        "None",
+        "123",
+        "a?[2J" + "b" * 195,
+    ]
     assert captured.profiles[0].tags == {"name": "a tag", "self": 1, "key": 2}
 
 

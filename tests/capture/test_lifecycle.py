@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,26 @@ def test_configure_refuses_a_directory_that_cannot_be_written(tmp_path: Path) ->
 def test_a_wrong_variable_is_named_with_what_is_allowed(variable: str, text: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"PROFKIT_{variable}='{text}' is not allowed: give "):
         Settings.from_env({f"PROFKIT_{variable}": text})
+
+
+def test_an_empty_variable_is_none_and_a_misspelt_one_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    settings = Settings.from_env(
+        {"PROFKIT_THRESHOLD": "", "PROFKIT_TRESHOLD": "3", "PROFKIT_DEBUG_TOKENS": "x"}
+    )
+    assert settings.threshold == 1.0
+    assert [record.message for record in caplog.records] == [
+        "profkit: PROFKIT_TRESHOLD is no setting: did you mean PROFKIT_THRESHOLD?"
+    ]
+
+
+def test_the_address_of_a_store_is_said_to_be_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROFKIT_STORAGE", "ftp://host/profiles")
+    with pytest.raises(ConfigurationError, match="PROFKIT_STORAGE.*ftp"):
+        PerformanceProfiler().configure()
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert profkit.__version__ == metadata.version("profkit")
 
 
 def test_settings_come_from_arguments_then_variables_then_defaults() -> None:

@@ -314,7 +314,9 @@ def test_an_exception_is_the_applications_own(captured: Any) -> None:
     assert traceback.extract_tb(raised.value.__traceback__)[-1].name == "fails"
     assert raised.value.__cause__ is None
     assert raised.value.__context__ is None
-    assert captured.one().status is Status.ERROR
+    profile = captured.one()
+    assert profile.status is Status.ERROR
+    assert profile.tags == {"error": "LookupError"}
 
 
 def test_a_cancelled_coroutine_is_cancelled_and_said_so(captured: Any) -> None:
