@@ -13,15 +13,16 @@ from functools import cache
 
 from profkit.config import Settings
 from profkit.masking import masker
-from profkit.operations import Child, Operation
+from profkit.operations import Child, Operation, longest
 from profkit.requests import RequestContext
 from profkit.sampling.calltree import Recording
 from profkit.sampling.resolution import Resolver
 from profkit.sampling.sampler import Sampler
-from profkit_storage import ChildOperation, Profile, Sampling
+from profkit_storage import ChildOperation, Enclosing, Profile, Sampling
 from profkit_storage.ulid import new_ulid
 
 _MAX_TAGS = 100
+_MAX_ENCLOSING = 50
 _TAIL = 2.0
 """How many intervals (as set, not as stretched) after the last tick still belong to what was seen there."""
 _SWITCH_WAIT = 2.0
@@ -37,11 +38,16 @@ class Finished:
     threshold: float
     weight: float
     request: RequestContext | None
+    enclosing: tuple[Enclosing, ...]
 
 
 def profile_of(finished: Finished, settings: Settings, sampler: Sampler) -> Profile:
     """Build the profile of an operation that is no longer in flight."""
     operation = finished.operation
+    children = operation.children or []
+    if len(children) > settings.max_children:
+        operation.dropped_children += len(children) - settings.max_children
+        children = longest(children, settings.max_children)
     wall = operation.ended - operation.started
     with sampler.lock:  # a tick that still saw the operation in flight has ended after this
         recording, operation.recording = operation.recording, None
@@ -71,10 +77,12 @@ def profile_of(finished: Finished, settings: Settings, sampler: Sampler) -> Prof
         trace_id=request.trace_id if request else "",
         span_id=request.span_id if request else "",
         tags=masked_tags(operation.tags),
+        number=operation.number,
+        enclosing=finished.enclosing,
         frames=resolver.frames,
         nodes=resolver.nodes,
         samples=samples,
-        children=children_of(operation),
+        children=children_of(children, operation),
         sampling=Sampling(
             interval=settings.interval,
             ticks=timeline.ticks,
@@ -85,14 +93,26 @@ def profile_of(finished: Finished, settings: Settings, sampler: Sampler) -> Prof
     )
 
 
+def enclosing(operation: Operation, threshold: float) -> tuple[Enclosing, ...]:
+    """Return the operations in flight around one that ends, the innermost first; `threshold` is the profiler's."""
+    found: list[Enclosing] = []
+    outer = operation.parent
+    while outer is not None and len(found) < _MAX_ENCLOSING:
+        limit = outer.site.threshold
+        slow = operation.ended - outer.started >= (threshold if limit is None else limit)
+        found.append(Enclosing(outer.number, slow))
+        outer = outer.parent
+    return tuple(found)
+
+
 def tail_allowance(interval: float) -> float:
     """Return how many seconds after a tick may still be taken to belong to what it saw."""
     return _TAIL * interval + _SWITCH_WAIT * sys.getswitchinterval()
 
 
-def children_of(operation: Operation) -> tuple[ChildOperation, ...]:
-    """Return the operations that ended inside this one, in order of their start."""
-    children = sorted(operation.children or (), key=lambda child: child.started)
+def children_of(ended: Iterable[Child], operation: Operation) -> tuple[ChildOperation, ...]:
+    """Return the operations that ended inside `operation` as its profile has them, in order of their start."""
+    children = sorted(ended, key=lambda child: child.started)
     index = {child.number: position for position, child in enumerate(children)}
     return tuple(_child_of(child, operation, index) for child in children)
 

@@ -6,6 +6,7 @@ Beginning and ending one is the hot path of profkit. What it costs is in benchma
 from __future__ import annotations
 
 import asyncio
+import heapq
 import inspect
 import math
 import weakref
@@ -136,12 +137,12 @@ class Operation:
         parent = self.parent
         if parent is not None:
             self._join(parent)
-            self.parent = None
         threshold = self.site.threshold
         if ended - self.started >= (profiler.threshold if threshold is None else threshold):
             profiler.finish(self)
         else:
             self.recording = self.children = None
+        self.parent = None
 
     def fail(self, error: BaseException) -> None:
         """Note how the operation ends."""
@@ -156,18 +157,17 @@ class Operation:
         children = parent.children
         if children is None:
             children = parent.children = []
-        room = self.profiler.max_children - len(children)
-        parent.dropped_children += self.dropped_children
-        if room <= 0:
-            parent.dropped_children += 1 + len(self.children or ())
-            return
         name, category, _ = self.site
         children.append(
             Child(self.number, parent.number, name, category, self.started, self.ended, self.tags)
         )
         if self.children:
-            children.extend(self.children[: room - 1])
-            parent.dropped_children += max(0, len(self.children) - room + 1)
+            children += self.children
+        parent.dropped_children += self.dropped_children
+        limit = self.profiler.max_children
+        if len(children) > 2 * limit:  # seldom, so that each costs little
+            parent.dropped_children += len(children) - limit
+            parent.children = longest(children, limit)
 
     def _enter(self, frame: FrameType) -> Self:
         if self.started or self.ended:
@@ -204,6 +204,11 @@ class Operation:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._exit(error)
+
+
+def longest(children: list[Child], limit: int) -> list[Child]:
+    """Return the `limit` children that took the longest."""
+    return heapq.nlargest(limit, children, key=lambda child: child.ended - child.started)
 
 
 def named(name: object) -> str:

@@ -17,7 +17,7 @@ from typing import ParamSpec, TypeVar, cast, overload
 from profkit import requests
 from profkit.config import Settings, check_threshold
 from profkit.faults import Faults, log
-from profkit.finished import Finished
+from profkit.finished import Finished, enclosing
 from profkit.inflight import InFlight, list_in_flight
 from profkit.operations import Operation, Site, named
 from profkit.policy import Policy
@@ -51,7 +51,7 @@ class PerformanceProfiler:
         self._recorded_before = 0
         self._numbers_read = 0
         self._process_capture = ProcessCapture(self.sampler)
-        self.numbers = itertools.count()
+        self.numbers = itertools.count(1)
         self._recorder: Recorder | None = None
         self._closes_storage = False
         self._apply(Settings())
@@ -159,6 +159,7 @@ class PerformanceProfiler:
                 self.threshold if threshold is None else threshold,
                 weight,
                 operation.request or requests.current(),
+                enclosing(operation, self.threshold),
             )
             if recorder is None or not recorder.submit(finished):
                 self._policy.dropped(name, weight)
@@ -189,7 +190,7 @@ class PerformanceProfiler:
 
     def stats(self) -> dict[str, object]:
         """Return counts since the start: operations, slow and recorded ones, and every loss with its reason."""
-        total = next(self.numbers) - self._numbers_read
+        total = next(self.numbers) - 1 - self._numbers_read
         self._numbers_read += 1
         recorder = self._recorder
         return {

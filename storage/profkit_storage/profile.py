@@ -121,6 +121,17 @@ class Branch(NamedTuple):
     end: float
 
 
+class Enclosing(NamedTuple):
+    """An operation of the same process that this one ran inside.
+
+    `number` is that operation's `Profile.number`; `slow` tells whether it was over its own threshold already when this
+    one ended, so that it is sure to be a slow operation too, kept or not.
+    """
+
+    number: int
+    slow: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """How a profile was sampled.
@@ -144,6 +155,8 @@ class Profile:
 
     `start_ns` is UTC, nanoseconds since the epoch. `wall` and `cpu` are seconds; `cpu` is None where the platform has
     no thread clock. `weight` is how many slow operations this one stands for (0 for every trigger but slow).
+    `number` counts the operations of one process (`host`, `pid`), 0 if it is not known; `enclosing` are those it ran
+    inside, the innermost first.
     The samples' wall seconds plus `sampling.unobserved` equal `wall`, except for a `Trigger.MANUAL` capture of
     the whole process, which has one root a thread or task and so counts thread-seconds.
     """
@@ -167,6 +180,8 @@ class Profile:
     trace_id: str = ""
     span_id: str = ""
     tags: Mapping[str, object] = field(default_factory=dict[str, object])
+    number: int = 0
+    enclosing: tuple[Enclosing, ...] = ()
     frames: tuple[Frame, ...] = ()
     nodes: tuple[Node, ...] = ()
     samples: tuple[Sample, ...] = ()

@@ -150,7 +150,7 @@ def test_an_empty_variable_is_none_and_a_misspelt_one_is_said(caplog: pytest.Log
 
 def test_the_address_of_a_store_is_said_to_be_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROFKIT_STORAGE", "ftp://host/profiles")
-    with pytest.raises(ConfigurationError, match="PROFKIT_STORAGE.*ftp"):
+    with pytest.raises(ConfigurationError, match=r"PROFKIT_STORAGE.*ftp"):
         PerformanceProfiler().configure()
 
 

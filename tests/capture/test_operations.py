@@ -431,3 +431,28 @@ def test_operations_in_flight_are_listed_with_their_stacks(captured: Any) -> Non
     assert (one.name, one.category, one.thread, one.threshold) == ("waits", "db", "worker", 0.05)
     assert "waits (" in one.stack[0]
     assert "Event.wait" in one.stack[1]
+
+
+def test_the_longest_children_are_kept(make_captured: Any) -> None:
+    captured = make_captured(max_children=3, threshold=0.0)
+    with captured.profiler.operation("loop"):
+        for number in range(20):
+            with captured.profiler.operation(f"child {number}", threshold=9):
+                time.sleep(0.02 if number in (2, 17) else 0)
+    profile = captured.one()
+    assert {"child 2", "child 17"} < {child.name for child in profile.children}
+    assert len(profile.children) == 3
+    assert profile.sampling.dropped_children == 17
+
+
+def test_a_profile_knows_the_operations_it_ran_inside(captured: Any) -> None:
+    with (
+        captured.profiler.operation("outermost", threshold=9),
+        captured.profiler.operation("outer"),
+        captured.profiler.operation("inner"),
+    ):
+        time.sleep(0.06)
+    outer, inner = captured.all()
+    assert [(one.number, one.slow) for one in inner.enclosing][0] == (outer.number, True)
+    assert [one.slow for one in inner.enclosing] == [True, False]
+    assert len(outer.enclosing) == 1
