@@ -453,6 +453,6 @@ def test_a_profile_knows_the_operations_it_ran_inside(captured: Any) -> None:
     ):
         time.sleep(0.06)
     outer, inner = captured.all()
-    assert [(one.number, one.slow) for one in inner.enclosing][0] == (outer.number, True)
+    assert inner.enclosing[0] == (outer.number, True)
     assert [one.slow for one in inner.enclosing] == [True, False]
     assert len(outer.enclosing) == 1
