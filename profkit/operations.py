@@ -11,18 +11,18 @@ import inspect
 import math
 import weakref
 from asyncio import _get_running_loop  # pyright: ignore[reportPrivateUsage]  # exported for event loops
+from collections.abc import Iterator
 from contextvars import ContextVar, Token
 from sys import _getframe  # pyright: ignore[reportPrivateUsage]  # documented, and the only way to a caller
 from time import perf_counter
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from profkit.requests import RequestContext, request_context
 from profkit.sampling.threads import WatchedThread, this
 from profkit_storage import Status
 
 if TYPE_CHECKING:
-    from profkit.profiler import PerformanceProfiler
     from profkit.sampling.calltree import Recording
 
 _MAX_NAME = 200
@@ -32,6 +32,39 @@ _GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 current: ContextVar[Operation | None] = ContextVar("profkit_operation", default=None)
 """The innermost operation in flight of the running thread or task."""
+
+
+class Watcher(Protocol):
+    """What an operation needs of the profiler it belongs to."""
+
+    registry: set[Operation]
+    numbers: Iterator[int]
+    active: bool
+    threshold: float
+    max_children: int
+
+    @property
+    def sampler(self) -> Wakeable:
+        """What has to be woken when something begins."""
+        ...
+
+    def activate(self) -> bool:
+        """Tell whether an operation that begins now is to be watched."""
+        ...
+
+    def finish(self, operation: Operation) -> None:
+        """Take over an operation that was slow."""
+        ...
+
+
+class Wakeable(Protocol):
+    """A thread that sleeps while nothing is in flight."""
+
+    idle: bool
+
+    def wake(self) -> None:
+        """Begin to look."""
+        ...
 
 
 class Site(NamedTuple):
@@ -79,7 +112,7 @@ class Operation:
     thread: WatchedThread
     _token: Token[Operation | None] | None = None
 
-    def __init__(self, profiler: PerformanceProfiler, site: Site) -> None:
+    def __init__(self, profiler: Watcher, site: Site) -> None:
         self.profiler = profiler
         self.site = site
 

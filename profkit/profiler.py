@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import ParamSpec, TypeVar, cast, overload
 
 from profkit import requests
@@ -51,7 +51,7 @@ class PerformanceProfiler:
         self._recorded_before = 0
         self._numbers_read = 0
         self._process_capture = ProcessCapture(self.sampler)
-        self.numbers = itertools.count(1)
+        self.numbers: Iterator[int] = itertools.count(1)
         self._recorder: Recorder | None = None
         self._closes_storage = False
         self._apply(Settings())

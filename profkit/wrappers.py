@@ -7,21 +7,18 @@ import inspect
 from collections.abc import Callable
 from sys import _getframe  # pyright: ignore[reportPrivateUsage]  # documented, and the only way to a frame
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 from weakref import ref
 
-from profkit.operations import Operation, Site, running_task
+from profkit.operations import Operation, Site, Watcher, running_task
 from profkit_storage import ConfigurationError
-
-if TYPE_CHECKING:
-    from profkit.profiler import PerformanceProfiler
 
 new = object.__new__
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def wrap(profiler: PerformanceProfiler, function: Callable[P, R], site: Site) -> Callable[P, R]:
+def wrap(profiler: Watcher, function: Callable[P, R], site: Site) -> Callable[P, R]:
     """Return `function` as an operation of `profiler`, with the same signature.
 
     Raises:
@@ -48,7 +45,7 @@ def wrap(profiler: PerformanceProfiler, function: Callable[P, R], site: Site) ->
     return _wrap_function(profiler, function, site)
 
 
-def _wrap_function(profiler: PerformanceProfiler, function: Callable[P, R], site: Site) -> Callable[P, R]:
+def _wrap_function(profiler: Watcher, function: Callable[P, R], site: Site) -> Callable[P, R]:
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if not profiler.active and not profiler.activate():
@@ -69,7 +66,7 @@ def _wrap_function(profiler: PerformanceProfiler, function: Callable[P, R], site
 
 
 def _wrap_coroutine_function(
-    profiler: PerformanceProfiler, function: Callable[..., Any], site: Site
+    profiler: Watcher, function: Callable[..., Any], site: Site
 ) -> Callable[..., Any]:
     @functools.wraps(function)
     async def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - typed by `wrap`

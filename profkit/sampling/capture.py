@@ -10,7 +10,7 @@ from time import perf_counter
 
 from profkit.sampling.calltree import RUNNING, RUNNING_SHARE, SUSPENDED, WAITING, CallTree, Timeline
 from profkit.sampling.codes import CodeTable
-from profkit.sampling.stacks import await_stack, thread_stack
+from profkit.sampling.stacks import await_stack, thread_stacks
 from profkit.sampling.threads import cpu_seconds
 
 _MAX_BRANCHES = 500
@@ -44,7 +44,7 @@ class Capture:
                 continue
             cpu = cpu_seconds(thread.native_id) if thread.native_id else None
             name = f"[thread {thread.name}]"
-            self._observe(now, (thread.ident or 0, name), thread_stack(frame, self._codes), cpu)
+            self._observe(now, (thread.ident or 0, name), thread_stacks(frame, self._codes)[0], cpu)
         del frames
         for loop in self._loops:
             for task in asyncio.all_tasks(loop):

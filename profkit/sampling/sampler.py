@@ -17,7 +17,7 @@ from profkit.operations import Operation
 from profkit.sampling.calltree import RUNNING, RUNNING_SHARE, SUSPENDED, WAITING, Recording
 from profkit.sampling.capture import Capture
 from profkit.sampling.codes import CodeTable
-from profkit.sampling.stacks import await_stack, rooted_stacks
+from profkit.sampling.stacks import await_stack, thread_stacks
 
 COST_LIMIT = 0.01
 """The share of one core that the sampler may use; its interval is stretched rather than more."""
@@ -214,7 +214,7 @@ class Sampler:
         for ident, frame in sys._current_frames().items():  # pyright: ignore[reportPrivateUsage]  # documented
             if ident not in idents:
                 continue
-            for root, stack in rooted_stacks(frame, self.codes, running).items():
+            for root, stack in thread_stacks(frame, self.codes, running)[1].items():
                 for operation in running.pop(root, ()):
                     yield Look(operation, stack or None, RUNNING)
         for operations in running.values():

@@ -15,27 +15,16 @@ _MAX_AWAITS = 2_000
 """How far an await chain is followed; deeper ones are endless by mistake."""
 
 
-def thread_stack(frame: FrameType | None, codes: CodeTable) -> list[int]:
-    """Return the whole stack of a thread whose innermost frame is `frame`."""
+def thread_stacks(
+    frame: FrameType | None, codes: CodeTable, roots: Container[int] = ()
+) -> tuple[list[int], dict[int, list[int]]]:
+    """Return the whole stack of a thread, and for each frame whose id is in `roots` the stack from it to the leaf.
+
+    `frame` is the thread's innermost one.
+    """
     indexes = codes.indexes
     stack: list[int] = []
-    while frame is not None:
-        index = indexes.get(id(frame.f_code))
-        if index is None:
-            index = codes.add(frame)
-        if index >= 0:
-            stack.append(index << OFFSET_BITS | frame.f_lasti)
-        elif index == INTERNAL:
-            stack.clear()
-        frame = frame.f_back
-    return stack
-
-
-def rooted_stacks(frame: FrameType | None, codes: CodeTable, roots: Container[int]) -> dict[int, list[int]]:
-    """Return, for each frame of the thread whose id is in `roots`, the stack from it down to the leaf."""
-    indexes = codes.indexes
-    stack: list[int] = []
-    found: dict[int, list[int]] = {}
+    rooted: dict[int, list[int]] = {}
     while frame is not None:
         index = indexes.get(id(frame.f_code))
         if index is None:
@@ -45,9 +34,9 @@ def rooted_stacks(frame: FrameType | None, codes: CodeTable, roots: Container[in
         elif index == INTERNAL:
             stack.clear()
         if id(frame) in roots:
-            found[id(frame)] = stack.copy()
+            rooted[id(frame)] = stack.copy()
         frame = frame.f_back
-    return found
+    return stack, rooted
 
 
 def await_stack(coroutine: object, codes: CodeTable, root: FrameType | None = None) -> list[int] | None:
