@@ -70,6 +70,8 @@ def build_profile(
 ) -> Profile:
     """Return a Profile of an agent's request (2.4 s: database, LLM, JSON); every field can be given.
 
+    It has no `number` and runs inside nothing (`enclosing`) unless they are given, so that any number of them fit together.
+
     `stacks`: pairs of (frames from root to leaf, seconds) in time order; a frame is a `Frame` or "module:qualname".
     They set `frames`, `nodes`, `samples` and, unless given, `wall`. `states`: the states of those samples.
     """
@@ -103,6 +105,8 @@ def build_profile(
         trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
         span_id="00f067aa0ba902b7",
         tags={"tenant": "acme", "retries": 2, "cached": False} if plain else {},
+        number=fields.pop("number", 0),
+        enclosing=tuple(fields.pop("enclosing", ())),
         frames=frames,
         nodes=nodes,
         samples=samples,

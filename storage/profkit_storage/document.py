@@ -9,6 +9,7 @@ from profkit_storage.fields import Columns, Fields
 from profkit_storage.profile import (
     Branch,
     ChildOperation,
+    Enclosing,
     Frame,
     Node,
     Origin,
@@ -22,10 +23,23 @@ from profkit_storage.profile import (
 from profkit_storage.ulid import is_ulid, ulid_milliseconds
 
 _TEXTS = "operation", "category", "service", "version", "host", "python", "request_id", "trace_id", "span_id"
-_SCALARS = "id", *_TEXTS, "start_ns", "wall", "status", "trigger", "cpu", "threshold", "weight", "pid"
+_SCALARS = (
+    "id",
+    *_TEXTS,
+    "start_ns",
+    "wall",
+    "status",
+    "trigger",
+    "cpu",
+    "threshold",
+    "weight",
+    "pid",
+    "number",
+)
 _SAMPLING = "engine", "interval", "ticks", "sampler_cpu", "unobserved", "dropped_children"
 _MAX_WEIGHT = 1e15
 _MAX_COUNT = 2**53
+_MAX_ENCLOSING = 1_000
 
 
 def to_document(profile: Profile) -> dict[str, object]:
@@ -34,6 +48,7 @@ def to_document(profile: Profile) -> dict[str, object]:
         **{name: getattr(profile, name) for name in _SCALARS},
         "tags": dict(profile.tags),
         "sampling": {name: getattr(profile.sampling, name) for name in _SAMPLING},
+        "enclosing": _columns(Enclosing._fields, profile.enclosing),
         "frames": _columns(Frame._fields, profile.frames),
         "nodes": _columns(Node._fields, profile.nodes),
         "samples": _columns(Sample._fields, profile.samples),
@@ -74,6 +89,8 @@ def from_document(document: object) -> Profile:
         trace_id=fields.text("trace_id"),
         span_id=fields.text("span_id"),
         tags=fields.tags("tags"),
+        number=fields.integer("number"),
+        enclosing=_enclosing(fields),
         frames=frames,
         nodes=nodes,
         samples=_samples(fields, len(nodes), len(branches), len(frames)),
@@ -96,6 +113,13 @@ def _id(fields: Fields, start_ns: int) -> str:
     if ulid_milliseconds(id) != start_ns // 1_000_000:
         raise Malformed(f"id {id} has another time than start_ns {start_ns}: must be made from it")
     return id
+
+
+def _enclosing(fields: Fields) -> tuple[Enclosing, ...]:
+    table = Columns("enclosing", fields.get("enclosing"), Enclosing._fields)
+    if table.length > _MAX_ENCLOSING:
+        raise Malformed(f"enclosing holds {table.length} operations, allowed are {_MAX_ENCLOSING}")
+    return tuple(map(Enclosing._make, zip(table.integers("number"), table.flags("slow"), strict=True)))
 
 
 def _frames(fields: Fields) -> tuple[Frame, ...]:

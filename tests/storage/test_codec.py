@@ -10,6 +10,7 @@ from profkit_storage import (
     Branch,
     ChildOperation,
     CorruptProfile,
+    Enclosing,
     Frame,
     Node,
     Origin,
@@ -33,6 +34,9 @@ seconds = st.floats(0, 1e10)
 
 
 counts = st.integers(0, 2**53)
+
+
+numbers = st.integers(0, 2**63 - 1)
 
 
 tags = st.dictionaries(
@@ -103,6 +107,8 @@ def profiles(draw):
         trace_id=draw(texts),
         span_id=draw(texts),
         tags=draw(tags),
+        number=draw(numbers),
+        enclosing=tuple(draw(st.lists(st.builds(Enclosing, numbers, st.booleans()), max_size=4))),
         frames=frames,
         nodes=nodes,
         samples=tuple(draw(st.lists(samples, max_size=6))) if nodes else (),
@@ -164,6 +170,11 @@ class Odd:
         ({"tags": {"a": math.nan}}, "tags.a is nan"),
         ({"tags": {"a": 2**64}}, "tags.a is out of range: must fit into 64 bits"),
         ({"id": new_ulid(0)}, "has another time"),
+        ({"number": -1}, "number is out of range"),
+        ({"number": 2**63}, "number is out of range"),
+        ({"enclosing": (Enclosing(1, True),) * 1_001}, "enclosing holds 1001 operations, allowed are 1000"),
+        ({"enclosing": (Enclosing(-1, True),)}, "enclosing.number is out of range"),
+        ({"enclosing": (Enclosing(1, 1),)}, "enclosing.slow holds a int"),
         ({"pid": -1}, "pid is out of range"),
         ({"samples": (Sample(99, 1.0),)}, "samples.node is out of range"),
         ({"samples": (Sample(0, 1.0), Sample(0, math.nan))}, "samples.wall is out of range"),

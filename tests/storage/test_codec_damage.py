@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from profkit_storage import (
     CorruptProfile,
+    Enclosing,
     decode,
     encode,
 )
@@ -28,6 +29,9 @@ def seal(raw, *, magic=b"\x89PKP", version=1, flags=1, length=None, body=None):
 
 
 STEADY = "01KKPEA9M7AKP4SCB84F91771J"  # the id of `make_profile`'s time: one size in every run of a property
+
+
+AROUND = (Enclosing(8, True), Enclosing(3, False))
 
 
 def refusal(data):
@@ -71,7 +75,7 @@ def places(value, path=()):
 @given(data=st.data())
 @settings(max_examples=200)
 def test_a_well_sealed_document_with_anything_in_any_place(make_profile, data):
-    document = orjson.loads(orjson.dumps(to_document(make_profile(id=STEADY))))
+    document = orjson.loads(orjson.dumps(to_document(make_profile(id=STEADY, number=9, enclosing=AROUND))))
     path = data.draw(st.sampled_from(sorted(places(document), key=repr)))
     new = data.draw(json_values)
     if path:
@@ -129,11 +133,16 @@ def test_any_bytes_well_sealed(raw):
         ("children.parent", [0], "children.parent goes in a circle"),
         ("children.tags", [None], "children.tags is no object"),
         ("branches.parent", [0], "branches.parent goes in a circle"),
+        ("number", 1.0, "number holds a float"),
+        ("enclosing", [], "enclosing is no object"),
+        ("enclosing.number", [8], "the columns of enclosing differ in length"),
+        ("enclosing.number", [8, -3], "enclosing.number is out of range"),
+        ("enclosing.slow", [1, 0], "enclosing.slow holds a int"),
         ("sampling.ticks", -1, "sampling.ticks is out of range"),
     ],
 )
 def test_what_is_wrong_is_named(make_profile, path, value, reason):
-    document = orjson.loads(orjson.dumps(to_document(make_profile())))
+    document = orjson.loads(orjson.dumps(to_document(make_profile(number=9, enclosing=AROUND))))
     *way, last = path.split(".")
     inner = document
     for key in way:
@@ -143,7 +152,9 @@ def test_what_is_wrong_is_named(make_profile, path, value, reason):
     assert reason in refusal(seal(orjson.dumps(document)))
 
 
-@pytest.mark.parametrize("table", ["", "frames", "nodes", "samples", "children", "branches", "sampling"])
+@pytest.mark.parametrize(
+    "table", ["", "frames", "nodes", "samples", "children", "branches", "enclosing", "sampling"]
+)
 def test_every_field_is_needed(make_profile, table):
     whole = orjson.loads(orjson.dumps(to_document(make_profile())))
     for name in whole[table] if table else whole:

@@ -5,7 +5,8 @@ One object. `schema` is `SCHEMA_VERSION`; then every field of `profkit_storage.P
 - `frames`: objects `qualname`, `filename`, `first_line`, `module`, `distribution`, `origin`;
 - `nodes`: objects `parent`, `frame`, `line`; indices into `nodes` (-1 for a root) and `frames`;
 - `samples`: objects `node`, `wall`, `cpu`, `branch`, `state`, `holder`, `inferred`, in time order;
-- `children`, `branches`, `sampling`: objects with the fields of `ChildOperation`, `Branch` and `Sampling`;
+- `children`, `branches`, `enclosing`, `sampling`: objects with the fields of `ChildOperation`, `Branch`, `Enclosing`
+  and `Sampling`;
 - `status`, `trigger`, `state` and `origin` are their words; what is not known is null or "".
 
 A reader has to allow for fields it does not know. A tag that JSON has no form for is written as its text.
@@ -18,10 +19,19 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import cast
 
-from profkit_storage.profile import SCHEMA_VERSION, Branch, ChildOperation, Frame, Node, Profile, Sample
+from profkit_storage.profile import (
+    SCHEMA_VERSION,
+    Branch,
+    ChildOperation,
+    Enclosing,
+    Frame,
+    Node,
+    Profile,
+    Sample,
+)
 
-_TABLES = ("frames", "nodes", "samples", "children", "branches")
-_Row = Frame | Node | Sample | ChildOperation | Branch
+_TABLES = ("frames", "nodes", "samples", "children", "branches", "enclosing")
+_Row = Frame | Node | Sample | ChildOperation | Branch | Enclosing
 
 
 def render(profile: Profile) -> str:
