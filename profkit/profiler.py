@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import itertools
 import logging
 import os
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import ParamSpec, TypeVar, cast, overload
 
-from profkit import requests
+from profkit import process_hooks, requests
 from profkit.config import Settings, check_threshold
 from profkit.faults import Faults, log
 from profkit.finished import Finished, enclosing
@@ -24,7 +22,6 @@ from profkit.policy import Policy
 from profkit.process_capture import ProcessCapture
 from profkit.recorder import Recorder
 from profkit.sampling.sampler import Sampler
-from profkit.sampling.threads import WatchedThread, this
 from profkit.wrappers import name_of, wrap
 from profkit_storage import ConfigurationError, Profile, ProfileStorage, ProfkitError, open_storage
 
@@ -55,7 +52,7 @@ class PerformanceProfiler:
         self._recorder: Recorder | None = None
         self._closes_storage = False
         self._apply(Settings())
-        _profilers.add(self)
+        process_hooks.add(self)
         if settings is not None:
             self.configure(settings)
 
@@ -86,7 +83,7 @@ class PerformanceProfiler:
             self.active = settings.enabled and keeps
             if self.registry:  # they go on being watched
                 self.sampler.wake()
-            _shut_down_with_multiprocessing()
+            process_hooks.store_at_the_end_of_a_child()
         if settings.enabled and not keeps:
             _say_how_to_turn_on()
 
@@ -292,34 +289,3 @@ def _say_how_to_turn_on() -> None:
 def _refuse_free_threading() -> None:
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         raise ConfigurationError("profkit does not run on a free-threaded Python: start it with PYTHON_GIL=1")
-
-
-_finalizers: list[object] = []
-_profilers: weakref.WeakSet[PerformanceProfiler] = weakref.WeakSet()
-
-
-def _each_profiler_after_fork() -> None:
-    _finalizers.clear()
-    this.thread = WatchedThread()  # the parent's clock is none of ours
-    for profiler in list(_profilers):
-        profiler.after_fork()
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:  # which forgets what is to be done at the exit, and then calls this
-        util.register_after_fork(_profilers, _shut_down_with_multiprocessing)
-
-
-def _shut_down_with_multiprocessing(_: object = None) -> None:
-    """Have a child of multiprocessing store what it has: it ends without the interpreter's own exit functions."""
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None and not _finalizers:
-        _finalizers.append(util.Finalize(None, _shut_down_each_profiler, exitpriority=-100))
-
-
-def _shut_down_each_profiler() -> None:
-    for profiler in list(_profilers):
-        profiler.shutdown()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_each_profiler_after_fork)
-atexit.register(_shut_down_each_profiler)

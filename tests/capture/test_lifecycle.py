@@ -293,7 +293,7 @@ def test_a_forked_child_profiles_for_itself(tmp_path: Path) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)  # fork beside threads, which is the point
         profkit.configure(storage={str(tmp_path)!r}, threshold=0.05, interval=0.002)
         @profkit.profile
-        def work(): time.sleep(0.1)
+        def work(): time.sleep(0.6)
         work()
         with profkit.operation("around the fork"):
             time.sleep(0.06)
