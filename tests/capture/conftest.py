@@ -22,10 +22,10 @@ class Captured:
         self.profiler = PerformanceProfiler(Settings(on_profile=self.profiles.append, **settings))
 
     def all(self) -> list[Profile]:
-        """Wait for the background and return what was captured, in order of start."""
+        """Wait for the background and return what was captured, in order of beginning."""
         assert self.profiler.flush(5)
         assert not self.profiler.faults.counts()
-        return sorted(self.profiles, key=lambda profile: profile.start_ns)
+        return sorted(self.profiles, key=lambda profile: profile.number)
 
     def one(self) -> Profile:
         """Return the only profile there is."""
