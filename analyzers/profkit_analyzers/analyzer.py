@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from profkit_analyzers.nesting import with_nesting
+from profkit_analyzers.dropped import Undecided
+from profkit_analyzers.nesting import placed
 from profkit_analyzers.ranking import NANO, Summary
 from profkit_analyzers.report import Report, Skipped, bottleneck, operation_stats, ranked
 from profkit_storage import (
@@ -26,6 +27,10 @@ Progress = Callable[[int, int], None]
 
 MAX_SKIPPED = 20
 """Damaged or foreign things named in a report; all of them are counted."""
+
+_TOLERANCE = 0.01
+_LEAST = 1e-6
+"""By how much the sum of a profile's samples may differ from its wall time: a share, and seconds."""
 
 
 class ProfileAnalyzer:
@@ -55,7 +60,8 @@ class ProfileAnalyzer:
         An operation that ran inside another one that is read as well is counted, but its seconds are in that one's rows
         and not in rows of its own; query for its name to rank it by itself.
 
-        A profile that is damaged, or gone since it was listed, is skipped, counted and named in the report.
+        A profile that is damaged, gone since it was listed, or whose samples are not its wall time, is skipped, counted
+        and named in the report.
 
         Raises:
             ConfigurationError: `budget` or `top` is not allowed.
@@ -64,10 +70,22 @@ class ProfileAnalyzer:
         _check(budget, top)
         work = _Work(self._storage, query)
         total = work.count() if progress else 0
-        summary = Summary()
-        for profile, nested in with_nesting(work.profiles(progress, total)):
-            summary.add(profile, self._categories, budget, nested=nested)
-        return _report(summary, work, budget, top)
+        return _report(self._summary(work.profiles(progress, total), query, budget), work, budget, top)
+
+    def _summary(
+        self, profiles: Iterator[Profile], query: ProfileQuery | None, budget: float | None
+    ) -> Summary:
+        summary, undecided = Summary(), Undecided(self._categories, budget)
+        # Of chosen operations only, what they ran inside may be of another kind, and so in no row at all.
+        every = query is None or (query.operation is None and query.category is None)
+        for found in placed(profiles):
+            undecided.see(found.profile)
+            if every and found.missing:
+                undecided.add(found, summary)
+            else:
+                summary.add(found.profile, self._categories, budget, nested=found.nested)
+        undecided.settle(summary)
+        return summary
 
 
 class _Work:
@@ -77,6 +95,7 @@ class _Work:
         self._storage = storage
         self._query = query
         self.not_ranked = 0
+        self.by_hand = 0
         self.skipped_count = 0
         self.skipped: list[Skipped] = []
 
@@ -87,13 +106,19 @@ class _Work:
     def profiles(self, progress: Progress | None, total: int) -> Iterator[Profile]:
         for done, entry in enumerate(self._entries(), start=1):
             try:
-                yield self._storage.load_entry(entry)
+                profile = self._storage.load_entry(entry)
             except CorruptProfile as error:
                 self.skip(error.key, error.reason)
             except ProfileNotFound:
                 self.skip(entry.key, "gone since it was listed")
             except StorageError as error:
                 self.skip(entry.key, str(error))
+            else:
+                wrong = _wrong_sum(profile)
+                if wrong:
+                    self.skip(entry.key, wrong)
+                else:
+                    yield profile
             if progress:
                 progress(done, max(done, total))
 
@@ -103,6 +128,7 @@ class _Work:
                 yield entry
             else:
                 self.not_ranked += 1
+                self.by_hand += entry.trigger is Trigger.MANUAL
 
     def skip(self, key: str, reason: str) -> None:
         self.skipped_count += 1
@@ -112,6 +138,14 @@ class _Work:
 
 def _ignore(key: str, reason: str) -> None:
     """Take no note: what is not a profile is told when the store is read."""
+
+
+def _wrong_sum(profile: Profile) -> str:
+    """Return what is wrong with the profile's seconds, "" if nothing: in the ranking each has to count once."""
+    found = math.fsum(sample.wall for sample in profile.samples) + profile.sampling.unobserved
+    if abs(found - profile.wall) <= _TOLERANCE * profile.wall + _LEAST:
+        return ""
+    return f"its samples are {found:.3f} s in all, the operation took {profile.wall:.3f} s"
 
 
 def _check(budget: float | None, top: int | None) -> None:
@@ -143,6 +177,7 @@ def _report(summary: Summary, work: _Work, budget: float | None, top: int | None
         bottlenecks=tuple(bottleneck(rank, row, total) for rank, row in enumerate(rows[:top], start=1)),
         bottlenecks_count=len(rows),
         not_ranked=work.not_ranked,
+        captures_by_hand=work.by_hand,
         skipped=tuple(work.skipped),
         skipped_count=work.skipped_count,
     )

@@ -11,7 +11,7 @@ Sums are whole numbers (nanoseconds, millionths of an operation), so no order of
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from profkit_analyzers.attribution import attribute
@@ -111,6 +111,15 @@ class Summary:
         if not nested:
             entry.counted += _times(weight, wall)
             _add_costs(entry, profile, table, budget)
+
+    def nested(self) -> Summary:
+        """Return the same with all of it nested in something that is counted elsewhere."""
+        found = Summary()
+        for name, operation in self.operations.items():
+            found.operations[name] = replace(
+                operation, nested=operation.profiles, counted=0, unobserved=0, costs={}
+            )
+        return found
 
     def merge(self, other: Summary) -> None:
         """Add what the other has seen to this."""

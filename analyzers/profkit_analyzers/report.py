@@ -66,7 +66,8 @@ class Skipped:
 class Report:
     """What an analysis found. `seconds` is the sum of `categories` and `unobserved`.
 
-    `nested` of the `profiles` ran inside another of them, and their seconds are counted there.
+    `nested` of the `profiles` ran inside another of them, and their seconds are counted there. `not_ranked` more match
+    but are of no slow operation, `captures_by_hand` of them.
     """
 
     profiles: int
@@ -79,6 +80,7 @@ class Report:
     bottlenecks: tuple[Bottleneck, ...] = ()
     bottlenecks_count: int = 0
     not_ranked: int = 0
+    captures_by_hand: int = 0
     skipped: tuple[Skipped, ...] = ()
     skipped_count: int = 0
 
@@ -89,6 +91,7 @@ class Report:
             "profiles": self.profiles,
             "nested": self.nested,
             "not_ranked": self.not_ranked,
+            "captures_by_hand": self.captures_by_hand,
             "budget": self.budget,
             "seconds": _rounded(self.seconds),
             "operations": {name: _operation(stats) for name, stats in self.operations.items()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from profkit_analyzers import ProfileAnalyzer
-from profkit_storage import ConfigurationError, ProfileQuery, Status, Trigger, open_storage
+from profkit_storage import ConfigurationError, ProfileQuery, Sampling, Status, Trigger, open_storage
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "analysis-json.md"
 
@@ -126,3 +127,28 @@ def test_the_json_form_is_the_documented_one(store, make_profile):
     told = set(re.findall(r"^\| `(\w+)`", DOCUMENT.read_text(), re.MULTILINE))
     (operation,) = document["operations"].values()
     assert {*document, *first, *operation, *document["skipped"][0]} <= told
+
+
+@pytest.mark.parametrize("change", [{"wall": 10.0}, {"wall": 2.2}, {"sampling": Sampling(unobserved=0.1)}])
+def test_a_profile_whose_samples_are_not_its_wall_time_is_skipped_and_named(store, make_profile, change):
+    store.put(make_profile(operation="good"))
+    bad = store.put(dataclasses.replace(make_profile(operation="bad"), **change))
+    report = ProfileAnalyzer(store).analyze()
+    assert set(report.operations) == {"good"}
+    ((key, reason),) = [(item.key, item.reason) for item in report.skipped]
+    assert key == bad.key
+    assert reason.startswith("its samples are 2.")
+
+
+def test_rounding_is_no_damage(store, make_profile):
+    store.put(dataclasses.replace(make_profile(), wall=2.28 * 1.009))
+    store.put(make_profile(stacks=[(["app:f"], 0.0)]))
+    assert ProfileAnalyzer(store).analyze().skipped_count == 0
+
+
+def test_captures_by_hand_are_counted(store, make_profile):
+    store.put(make_profile())
+    for trigger in (Trigger.MANUAL, Trigger.MANUAL, Trigger.ERROR):
+        store.put(make_profile(trigger=trigger, weight=0.0))
+    report = ProfileAnalyzer(store).analyze()
+    assert (report.profiles, report.not_ranked, report.captures_by_hand) == (1, 3, 2)

@@ -1,86 +1,179 @@
-"""Operations inside operations are counted once."""
+"""Operations inside operations are counted once, told by number and never by name or length."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
 
 import pytest
 
 from profkit_analyzers import ProfileAnalyzer
-from profkit_analyzers.nesting import with_nesting
-from profkit_storage import ChildOperation, MemoryStorage, ProfileQuery
+from profkit_analyzers.nesting import placed
+from profkit_storage import Enclosing, MemoryStorage, Profile, ProfileQuery
 
 START = 1_770_000_000_000_000_000
 
 
-@pytest.fixture
-def request_and_query(make_profile, frames):
-    """A request of 3 s, and the query of 2 s that ran in it from 0.5 s on, as they are stored; `jitter` in ns."""
+@dataclass
+class Unencoded(MemoryStorage):
+    """A memory store that gives back the very profiles that were put."""
 
-    def make(jitter=3_000, start=START, **fields):
-        inner = [frames.app("app:query"), frames.lib("redis.client:get", "redis")]
-        outer = make_profile(
-            operation="GET /orders",
-            category="http",
-            start_ns=start,
-            stacks=[
-                ([frames.app("app:handle")], 0.5),
-                ([frames.app("app:handle"), *inner], 2.0),
-                (inner[:1], 0.5),
-            ],
-            children=(ChildOperation("query", "db", 0.5, 2.5000000000000004, {}),),
+    kept: dict[str, Profile] = field(default_factory=dict)
+
+    def __post_init__(self):
+        super().__init__()
+
+    def put(self, profile):
+        self.kept[profile.id] = profile
+        return super().put(profile)
+
+    def load(self, id):
+        return self.kept[id]
+
+
+@pytest.fixture
+def operation(make_profile, frames):
+    """`operation(name, start, wall, number, inside)`: seconds; `inside` holds numbers, negative where not slow."""
+
+    def make(name, start, wall, number, inside=(), **fields):
+        enclosing = tuple(Enclosing(abs(outer), outer > 0) for outer in inside)
+        fields = {"category": "", "stacks": [([frames.app(f"app:{name}")], wall)], **fields}
+        return make_profile(
+            operation=name,
+            start_ns=START + round(start * 1e9),
+            number=number,
+            enclosing=enclosing,
+            threshold=0.5,
+            **fields,
         )
-        fields = {"operation": "query", "category": "db", "stacks": [(inner, 2.0)], **fields}
-        return outer, make_profile(start_ns=start + 500_000_000 + jitter, **fields)
 
     return make
 
 
 def nested(*profiles):
-    return {profile.id for profile, inside in with_nesting(profiles) if inside}
+    return {profile.id for profile, inside, _ in placed(profiles) if inside}
 
 
-@pytest.mark.parametrize("jitter", [0, 3_000, -3_000, 40_000_000, -40_000_000])
-def test_an_inner_operation_is_known_whatever_the_clocks_jitter(request_and_query, jitter):
-    outer, inner = request_and_query(jitter)
-    assert nested(outer, inner) == {inner.id}
+def analyzed(*profiles, **query):
+    store = Unencoded()
+    for profile in profiles:
+        store.put(profile)
+    report = ProfileAnalyzer(store).analyze(ProfileQuery(**query) if query else None)
+    assert sum(report.categories.values()) + report.unobserved == pytest.approx(report.seconds)
+    return report.nested, pytest.approx(report.seconds)
 
 
-def test_the_order_of_two_that_start_together_does_not_matter(request_and_query, make_profile):
-    outer, inner = request_and_query()
-    outer = make_profile(
-        start_ns=inner.start_ns, children=(ChildOperation("query", "db", 0.0, 2.0, {}),), wall=2.1
-    )
+@pytest.mark.parametrize("jitter", [0, 3e-6, -3e-6, 0.04, -0.04])
+def test_an_inner_operation_is_known_whatever_the_clocks_jitter(operation, jitter):
+    outer = operation("outer", 0, 3, 1)
+    inner = operation("inner", jitter, 2, 2, inside=[1])
     assert nested(outer, inner) == nested(inner, outer) == {inner.id}
 
 
-@pytest.mark.parametrize(
-    "other", [{"operation": "other"}, {"service": "other"}, {"host": "other"}, {"pid": 1}, {"wall": 2.00001}]
-)
-def test_one_of_another_name_process_or_length_is_not_it(request_and_query, other):
-    assert nested(*request_and_query(**other)) == set()
-
-
-def test_one_that_started_at_another_time_is_not_it(request_and_query):
-    assert nested(*request_and_query(jitter=200_000_000)) == set()
-
-
-def test_without_the_outer_profile_the_inner_one_stands_for_itself(request_and_query):
-    _, inner = request_and_query()
-    assert nested(inner) == set()
-
-
-def test_a_recursive_operation_is_not_inside_itself(make_profile):
-    outer = make_profile(
-        operation="f", wall=2.0000005, start_ns=START, children=(ChildOperation("f", "", 0.0, 2.0, {}),)
-    )
-    inner = make_profile(operation="f", wall=2.0, start_ns=START + 10)
-    assert nested(outer, inner) == {inner.id}
-
-
-def test_all_come_in_order_and_few_are_held_back(request_and_query):
+def test_two_of_one_name_and_length_in_two_requests_are_both_inside(operation):
     profiles = [
-        profile for number in range(40) for profile in request_and_query(start=START + number * 10**9)
+        operation("A", 0, 6, 1),
+        operation("B", 0.5, 8, 2),
+        operation("llm", 1, 2, 3, inside=[1]),
+        operation("llm", 3.5, 2, 4, inside=[2]),
     ]
-    profiles.sort(key=lambda profile: profile.start_ns)
+    assert analyzed(*profiles) == (2, 14)
+
+
+def test_others_of_the_same_name_and_length_at_the_same_time_are_not_inside(operation):
+    strangers = [operation("llm", 1 + late, 2, 3 + index) for index, late in enumerate((0.02, 0.04))]
+    profiles = [operation("A", 0, 6, 1), operation("llm", 1, 2, 2, inside=[1]), *strangers]
+    assert analyzed(*profiles) == (1, 10)
+
+
+def test_the_shortest_are_told_as_well(operation):
+    assert analyzed(operation("A", 0, 0.02, 1), operation("db", 0.005, 0.008, 2, inside=[1])) == (1, 0.02)
+
+
+@pytest.mark.parametrize("other", [{"service": "other"}, {"host": "other"}, {"pid": 1}])
+def test_the_number_of_another_process_is_not_it(operation, other):
+    assert nested(operation("A", 0, 3, 1), operation("b", 0.5, 2, 2, inside=[1], **other)) == set()
+
+
+@pytest.mark.parametrize("start", [-1, 2, 100])
+def test_a_process_that_has_the_id_of_one_that_is_gone_is_not_it(operation, start):
+    outer, inner = operation("A", 0, 3, 1), operation("b", start, 2, 2, inside=[1])
+    assert nested(*sorted((outer, inner), key=lambda profile: profile.start_ns)) == set()
+
+
+def test_one_whose_number_is_not_known_is_inside_nothing(operation):
+    assert nested(operation("A", 0, 3, 0), operation("b", 0.5, 2, 0, inside=[-0])) == set()
+
+
+def test_inside_one_that_was_fast_and_so_has_no_profile_it_stands_for_itself(operation):
+    assert analyzed(operation("b", 0.5, 2, 2, inside=[-1])) == (0, 2)
+
+
+def test_inside_two_it_is_counted_in_the_outermost(operation):
+    profiles = [
+        operation("a", 0, 4, 1),
+        operation("b", 0.5, 3, 2, inside=[1]),
+        operation("c", 1, 2, 3, inside=[2, 1]),
+    ]
+    assert analyzed(*profiles) == (2, 4)
+    assert analyzed(profiles[0], profiles[2]) == (1, 4)
+
+
+def test_a_recursive_operation_is_counted_once_also_by_its_name(operation):
+    profiles = [
+        operation("f", index / 10, 2 - index / 5, index + 1, inside=range(1, index + 1)) for index in range(4)
+    ]
+    assert analyzed(*profiles) == analyzed(*profiles, operation="f") == (3, 2)
+
+
+def test_each_can_be_ranked_by_itself(operation):
+    profiles = [operation("A", 0, 3, 1), operation("query", 0.5, 2, 2, inside=[1], category="db")]
+    assert analyzed(*profiles) == (1, 3)
+    assert analyzed(*profiles, operation="query") == analyzed(*profiles, category="db") == (0, 2)
+
+
+def test_what_ran_inside_a_dropped_one_is_in_the_one_that_stands_for_it(operation):
+    profiles = [
+        operation("llm", 1, 2, 2, inside=[1]),
+        operation("A", 5, 3, 3, weight=2.0),
+        operation("llm", 5.5, 2, 4, inside=[3]),
+    ]
+    assert analyzed(*profiles) == (2, 6)
+    assert analyzed(*profiles, operation="llm") == (0, 4)
+
+
+@pytest.mark.parametrize(
+    "standin",
+    [
+        {"weight": 1.0},
+        {"weight": 2.0, "inside": [1]},
+        {"weight": 2.0, "pid": 1},
+        {"weight": 2.0, "start": 0, "wall": 2.5},
+    ],
+)
+def test_where_nothing_stands_for_the_outer_one_what_ran_inside_it_counts(operation, standin):
+    # It is still running, say: a worker's main function.
+    fields = {"start": 5, "wall": 2.5, **standin}
+    other = operation("other", fields.pop("start"), fields.pop("wall"), 3, **fields)
+    profiles = sorted([operation("llm", 1, 2, 2, inside=[1]), other], key=lambda profile: profile.start_ns)
+    assert analyzed(*profiles) == (0, 2 + 2.5 * standin["weight"])
+
+
+def test_of_very_many_undecided_ones_the_oldest_are_decided_early(operation, monkeypatch):
+    monkeypatch.setattr("profkit_analyzers.dropped._MAX_UNDECIDED", 1)
+    profiles = [operation("llm", index, 1, index + 100, inside=[index + 1]) for index in range(3)]
+    standin = operation("A", 5, 3, 50, weight=2.0)
+    assert analyzed(*profiles, standin) == (1, 2 + 6)
+
+
+def test_all_come_in_order_and_few_are_held_back(operation):
+    profiles = [
+        profile
+        for start in range(40)
+        for profile in (
+            operation("A", start, 0.9, start + 1),
+            operation("b", start + 0.1, 0.5, 0, [start + 1]),
+        )
+    ]
     taken = 0
 
     def source():
@@ -90,26 +183,18 @@ def test_all_come_in_order_and_few_are_held_back(request_and_query):
             yield profile
 
     given = []
-    for profile, _ in with_nesting(source()):
+    for profile, inside, _ in placed(source()):
         given.append(profile)
+        assert inside == (profile.operation == "b")
         assert taken - len(given) <= 1
     assert given == profiles
 
 
-def test_what_is_remembered_is_bounded(request_and_query, monkeypatch):
-    monkeypatch.setattr("profkit_analyzers.nesting._MAX_CHILDREN", 0)
-    assert nested(*request_and_query()) == set()
-
-
-def test_seconds_are_counted_in_the_outermost_and_each_can_be_ranked_by_itself(request_and_query):
-    store = MemoryStorage()
-    for profile in request_and_query():
-        store.put(profile)
-    report = ProfileAnalyzer(store).analyze()
-    assert (report.profiles, report.nested, report.seconds) == (2, 1, pytest.approx(3.0))
-    assert {row.operation for row in report.bottlenecks} == {"GET /orders"}
-    assert report.categories == pytest.approx({"db": 2.0, "http": 1.0})
-    inner = report.operations["query"]
-    assert (inner.profiles, inner.nested, inner.seconds, inner.slowest) == (1, 1, 2.0, 2.0)
-    alone = ProfileAnalyzer(store).analyze(ProfileQuery(operation="query"))
-    assert (alone.nested, alone.seconds, alone.bottlenecks[0].owner) == (0, 2.0, "redis")
+def test_what_is_remembered_is_bounded_and_those_in_flight_go_last(operation, monkeypatch):
+    monkeypatch.setattr("profkit_analyzers.nesting._MAX_OUTER", 10)
+    long = operation("A", 0, 1000, 1)
+    short = [operation("s", 1 + index, 0.5, index + 2) for index in range(100)]
+    inner = operation("b", 500, 2, 500, inside=[1])
+    assert nested(long, *short, inner) == {inner.id}
+    many = [operation("s", index / 100, 1000, index + 2) for index in range(100)]
+    assert nested(long, *many, inner) == set()
