@@ -10,6 +10,7 @@ from profkit_storage import Frame
 class CallSite(NamedTuple):
     """A place: `module.qualname`, and the line of the call, 0 for the function's own code as a whole.
 
+    The name is "" where no application code was seen.
     Both are the identity; no file, so the same code on another machine or path is the same place.
     """
 

@@ -1,8 +1,8 @@
 """Operations inside a slow one that was dropped.
 
 The next one of its name that was kept stands for the dropped one, by its weight, and its seconds hold what ran inside.
-Then what ran inside the dropped one must not count once more. Without such a stand-in nothing else has these seconds: the
-outer one is still running, or started before the time looked at, or its process ended first. Then they count.
+Then what ran inside the dropped one must not count once more. Without such a stand-in nothing else has these seconds:
+the outer one is still running, or started before the time looked at, or its process ended first. Then they count.
 
 Which it is is known once all have been seen, so the undecided ones are summed by the operations they ran inside.
 """

@@ -16,7 +16,7 @@ class Verdict(NamedTuple):
 
     Library code is *near* if it is below the innermost application function. `near` is its owner; `sdk` the owner there
     that is not serialization; `transport` and `wait` the outermost library of that kind there; `far` the nearest owner
-    above the innermost application function. `function` is that application function (the root, if none is) and `line`
+    above the innermost application function. `function` is that application function, if there is one, and `line`
     where it is; `own` says that it is running its own code, or a built-in function that no category knows.
     """
 
@@ -25,13 +25,15 @@ class Verdict(NamedTuple):
     transport: str
     wait: str
     far: Match | None
-    function: Frame
+    function: Frame | None
     line: int
     own: bool
 
     @property
     def call_site(self) -> CallSite:
-        """The application's code that the seconds are spent in or under."""
+        """The application's code that the seconds are spent in or under; "" if the stack has none."""
+        if self.function is None:
+            return CallSite("")
         return CallSite(function_name(self.function), 0 if self.own else self.line)
 
 
@@ -43,8 +45,10 @@ def verdicts(profile: Profile, table: CategoryTable) -> list[Verdict]:
         parent = found[node.parent] if node.parent >= 0 else None
         frame = profile.frames[node.frame]
         verdict = parent
-        if frame.origin is Origin.APPLICATION or verdict is None:
+        if frame.origin is Origin.APPLICATION:
             verdict = _application(frame, node, parent)
+        elif verdict is None:
+            verdict = _NO_APPLICATION
         match = matches[node.frame]
         if match is not None:
             verdict = _library(verdict, match)
@@ -54,6 +58,9 @@ def verdicts(profile: Profile, table: CategoryTable) -> list[Verdict]:
             verdict = verdict._replace(own=False)
         found.append(verdict)
     return found
+
+
+_NO_APPLICATION = Verdict(None, None, "", "", None, None, 0, own=True)
 
 
 def _application(frame: Frame, node: Node, parent: Verdict | None) -> Verdict:

@@ -93,11 +93,14 @@ class CategoryTable:
         for rule in self._rules.calls:
             if not any(_fits(method, pattern) for pattern in rule.methods):
                 continue
-            meant = rule.receivers & words
-            if rule.receivers and not meant:
+            unknown = frame.module in ("", "builtins")
+            if rule.unresolved and not (unknown and receivers):
                 continue
-            owner = min(meant) if rule.owner == "*" else rule.owner
-            if rule.generic and frame.module not in ("", "builtins"):
+            meant = rule.receiver(words)
+            if meant is None:
+                continue
+            owner = meant if rule.owner == "*" else rule.owner
+            if rule.generic and not unknown:
                 owner = frame.module
             return self._match(rule.category, owner, generic=rule.generic)
         return None

@@ -15,9 +15,9 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _FUNCTION = re.compile(rf"{_DOTTED.pattern}:{_DOTTED.pattern}\*?")
 _METHOD = re.compile(r"\w+\*?")
-_WORD = re.compile(r"[a-z][a-z0-9]*")
+_WORD = re.compile(r"\*?[a-z][a-z0-9]*\*?")
 _CATEGORY_KEYS = frozenset({"kind", "parent", "budget_ms", "remote", "packages", "stdlib", "functions"})
-_CALL_KEYS = frozenset({"category", "owner", "generic", "methods", "receivers"})
+_CALL_KEYS = frozenset({"category", "owner", "generic", "unresolved", "methods", "receivers"})
 
 
 class Kind(enum.StrEnum):
@@ -49,13 +49,28 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class CallRule:
-    """C functions known by the text of their call only."""
+    """C functions known by the text of their call only; an `unresolved` rule is for methods of unknown modules."""
 
     category: str
     owner: str
     methods: tuple[str, ...]
     receivers: frozenset[str]
     generic: bool = False
+    unresolved: bool = False
+
+    def receiver(self, words: Collection[str]) -> str | None:
+        """Return the first of the words that this rule means, "" if it means any; None if there is none."""
+        if not self.receivers:
+            return ""
+        return min(
+            (word for word in words if any(_is_meant(word, form) for form in self.receivers)), default=None
+        )
+
+
+def _is_meant(word: str, form: str) -> bool:
+    if form.startswith("*"):
+        return form.strip("*") in word if form.endswith("*") else word.endswith(form[1:])
+    return word.startswith(form[:-1]) if form.endswith("*") else word == form
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,13 +249,18 @@ def _call(section: _Section) -> CallRule:
         section.string("category"),
         section.string("owner"),
         section.strings("methods", _METHOD, "must be a name, a trailing * allowed"),
-        frozenset(section.strings("receivers", _WORD, "must be lower-case letters and digits")),
+        frozenset(
+            section.strings("receivers", _WORD, "must be lower-case letters and digits, * at an end allowed")
+        ),
         section.flag("generic"),
+        section.flag("unresolved"),
     )
     if not rule.methods or not rule.owner:
         raise section.wrong("methods" if rule.owner else "owner", "", "must be given")
     if rule.owner == "*" and not rule.receivers:
         raise section.wrong("owner", "*", "needs receivers")
+    if rule.owner == "*" and any("*" in form for form in rule.receivers):
+        raise section.wrong("owner", "*", "needs receivers that are whole words")
     return rule
 
 

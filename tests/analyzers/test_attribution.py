@@ -90,6 +90,21 @@ def test_a_wait_without_an_owner_is_the_operations_own(frames, blame):
     assert blame(tenacity, category="")[:2] == ("application", "tenacity")
 
 
+def test_locks_and_processes_say_what_they_are_where_the_category_is_the_operations(frames, blame):
+    lock = [frames.app("app:main"), frames.native("self._lock.__enter__")]
+    assert blame(lock) == ("agent", "lock", "app.main (line 13)")
+    process = [
+        frames.std("subprocess:run"),
+        frames.std("subprocess:Popen._wait"),
+        frames.native("os.waitpid", "posix"),
+    ]
+    assert blame([frames.app("app:main"), *process], category="") == (
+        "application",
+        "subprocess",
+        "app.main (line 13)",
+    )
+
+
 def test_serialization_names_the_sdk_it_serves_and_else_the_outermost_serializer(frames, blame):
     dumps = [frames.std("json:dumps"), frames.std("json.encoder:JSONEncoder.encode")]
     sdk = frames.lib("openai.resources:create", "openai")
@@ -133,13 +148,14 @@ def test_library_code_inside_a_child_operation_is_the_librarys(frames, blame):
     assert blame(stack, children=(child("tool", "db", 0, 2),))[:2] == ("serialization", "json")
 
 
-def test_a_stack_without_application_code_is_placed_at_its_root(frames, blame):
-    root = frames.lib("celery.app:run", "celery")
-    assert blame([root, frames.lib("redis.client:get", "redis")]) == (
-        "db/cache",
-        "redis",
-        "celery.app.run (line 13)",
-    )
+def test_a_stack_without_application_code_has_no_call_site_and_never_a_librarys_line(frames, blame):
+    middleware = frames.lib("starlette.middleware.exceptions:ExceptionMiddleware.__call__", "starlette")
+    worker = frames.lib("anyio.to_thread:run_sync", "anyio")
+    stack = [middleware, frames.lib("starlette.routing:run", "starlette"), worker, frames.await_]
+    assert blame(stack, State.WAITING, category="http") == ("http", "anyio.to_thread", "")
+    assert blame([middleware, frames.lib("redis.client:get", "redis")]) == ("db/cache", "redis", "")
+    assert blame([middleware, frames.app("app:view")])[2] == "app.view"
+    assert blame([middleware], State.GC)[1:] == ("gc", "")
 
 
 def test_a_colliding_name_of_the_applications_own_is_plain_code(frames, blame):
@@ -245,7 +261,8 @@ def test_every_second_goes_to_exactly_one_blame(profile):
     assert all(
         key.category not in ("wait", "transport") or profile.category == "wait" for key in found.seconds
     )
-    assert all(key.category and key.owner and key.call_site.name for key in found.seconds)
+    assert all(key.category and key.owner for key in found.seconds)
+    assert all(key.call_site.name or key.call_site.line == 0 for key in found.seconds)
 
 
 def test_the_work_grows_with_distinct_stacks_and_not_with_samples(make_profile, frames, monkeypatch):
