@@ -6,10 +6,19 @@ import sys
 from collections.abc import Sequence
 
 _EXTRA = frozenset({"click", "rich"})
+_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with `arguments` (None takes the process's) and return its exit code."""
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    # What takes time to import is imported here, where an interrupt ends it without a traceback.
     try:
         from profkit_analyzers.commands import run
     except ModuleNotFoundError as error:
@@ -20,6 +29,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f'profkit: the command needs {missing}: install it with: pip install "profkit[analyze]"\n'
         )
         return 2
-    except KeyboardInterrupt:
-        return 130
     return run(arguments)

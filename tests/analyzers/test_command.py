@@ -10,7 +10,15 @@ import pytest
 from profkit_analyzers.cli import main
 from profkit_analyzers.commands.filters import parse_time
 from profkit_analyzers.commands.progress import ProgressBar
-from profkit_storage import ConfigurationError, Status, Trigger, open_storage
+from profkit_storage import (
+    ChildOperation,
+    ConfigurationError,
+    Sampling,
+    State,
+    Status,
+    Trigger,
+    open_storage,
+)
 
 
 @pytest.fixture
@@ -126,6 +134,41 @@ def test_show_prints_the_call_tree_below_what_it_is_about(profkit, store):
     ):
         assert wanted in out
     assert "\x1b" not in out
+
+
+def test_show_lists_what_it_did_and_its_child_operations(profkit, tmp_path, make_profile):
+    queries = [ChildOperation("db.q", "db", number / 10, number / 10 + 0.05, {}) for number in range(12)]
+    names = [ChildOperation(f"tool{number}", "", 0, (number + 1) / 100, {}) for number in range(30)]
+    with open_storage(tmp_path) as storage:
+        id = storage.put(
+            make_profile(
+                stacks=[(["app:f"], 1.25), (["app:g"], 0.75), (["app:g"], 0.5)],
+                states=[State.RUNNING, State.WAITING, State.HELD],
+                children=(*queries, ChildOperation("llm.chat", "llm", 0, 2, {}), *names),
+                sampling=Sampling(dropped_children=7),
+            )
+        ).id
+    head = profkit("show", id, tmp_path)[1].partition("\n\n")[0].split("\n")
+    (spent,) = [line.split(None, 2)[1:] for line in head if line.startswith("of that")]
+    assert " ".join(spent).removeprefix("that ") == "1.25 s running, 0.75 s waiting, 0.50 s held"
+    first = next(index for index, line in enumerate(head) if line.startswith("operations"))
+    rows = [line[len("operations") :].split() for line in head[first : first + 1]]
+    rows += [line.split() for line in head[first + 1 :]]
+    assert rows[:3] == [
+        ["llm.chat", "llm", "2.00", "s"],
+        ["db.q", "db", "0.60", "s", "in", "12", "calls"],
+        ["tool29", "0.30", "s"],
+    ]
+    assert len(rows) == 21
+    assert rows[-1] == "and 12 others; 7 more were not kept".split()
+
+
+def test_show_of_one_without_children_has_no_line_for_them(profkit, tmp_path, make_profile):
+    with open_storage(tmp_path) as storage:
+        id = storage.put(make_profile(stacks=[(["app:f"], 2.0)])).id
+    head = profkit("show", id, tmp_path)[1].partition("\n\n")[0]
+    assert "operations" not in head
+    assert "2.00 s running" in head
 
 
 def test_an_id_may_be_shortened_and_written_small(profkit, store):

@@ -20,6 +20,16 @@ import pytest
 from profkit_storage import open_storage
 
 RUN = "import sys; from profkit_analyzers.cli import main; sys.exit(main())"
+# A process that was started in the background ignores interrupts, and so do those it starts: these tests too, then.
+LISTEN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+INTERRUPTED_IMPORT = """
+import os, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+"""
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +51,10 @@ def run(*arguments, code=RUN, **options):
     )
 
 
-def started(*arguments, **environment):
+def started(*arguments, code=RUN, **environment):
     environment = {**os.environ, **environment}
     return subprocess.Popen(
-        command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        command(*arguments, code=code), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
     )
 
 
@@ -59,13 +69,21 @@ def test_a_pipe_that_closes_early_ends_it_quietly(store, unbuffered):
 
 
 def test_an_interrupt_ends_it_with_130_and_no_traceback(store):
-    process = started("list", store, "--json")
+    process = started("list", store, "--json", code=LISTEN + RUN)
     # More than a pipe holds is on its way: with one byte read, it is writing or waiting to.
     assert process.stdout.read(1) == b"{"
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert err.strip() == b""
+
+
+@pytest.mark.parametrize(
+    "module", ["click", "orjson", "profkit_analyzers.analyzer", "profkit_analyzers.commands"]
+)
+def test_an_interrupt_while_it_is_still_importing_is_no_traceback(module):
+    done = run(module, code=LISTEN + INTERRUPTED_IMPORT + RUN)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_a_directory_without_the_right_to_read_it_is_one_line(make_profile):

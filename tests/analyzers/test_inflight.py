@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import pytest
 from hypothesis import given, settings
@@ -148,7 +149,7 @@ def test_the_shares_are_the_time_in_which_any_was_in_flight_and_cutting_changes_
     whole = InFlight(made).shares(cuts[0], cuts[-1])
     inflight = InFlight(made)
     parts: dict[int, float] = {}
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in itertools.pairwise(cuts):
         shares = inflight.shares(start, end)
         assert all(share >= 0 and made[index].category for index, share in shares.items())
         assert sum(shares.values()) <= end - start + 1e-9
@@ -169,7 +170,7 @@ def test_a_moment_with_n_innermost_ones_gives_each_one_nth(children, start, leng
     cuts = sorted(
         {start, start + length, *(t for c in made for t in (c.start, c.end) if start < t < start + length)}
     )
-    for first, last in zip(cuts, cuts[1:], strict=False):
+    for first, last in itertools.pairwise(cuts):
         middle = (first + last) / 2
         flying = {index for index, c in enumerate(made) if c.start < middle < c.end}
         above: set[int] = set()

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from profkit_analyzers import ProfileAnalyzer
 from profkit_analyzers.reporters import listing, text
 from profkit_analyzers.reporters.terminal import Screen, clipped, printable
-from profkit_storage import MemoryStorage
+from profkit_storage import ChildOperation, MemoryStorage, Trigger
 
 HOSTILE = "evil\x1b]0;owned\x07\x1b[2J\r\n\u202eright\x9b31m"
 LONG = "checkout.reserve_inventory_and_charge_customer.through_a_very_long_name"
@@ -66,6 +66,84 @@ def test_a_wide_page_has_one_line_a_row_and_a_pipe_cuts_nothing(report):
     assert len(rows) == len(report.bottlenecks)
     assert LONG not in text.render(report, Screen(80), "/s").partition("\nnext\n")[0]
     assert LONG in text.render(report, Screen(), "/s").partition("\nnext\n")[0]
+
+
+@pytest.mark.parametrize("width", [80, 160, None])
+def test_rows_of_nothing_are_left_out(make_profile, frames, width):
+    store = MemoryStorage()
+    stacks = [
+        ([frames.app(f"app:f{number}"), frames.lib("redis:get", "redis")], 0.004 if number else 2.0)
+        for number in range(6)
+    ]
+    stacks.append(([frames.app("app:g"), frames.std("json:dumps")], 0.003))
+    store.put(make_profile(stacks=stacks, wall=2.0252, category="", operation="op"))
+    for top in (3, None):
+        page = text.render(ProfileAnalyzer(store).analyze(top=top), Screen(width))
+        assert "app.f0" in page
+        for absent in ("app.f1", "not observed", "serialization", "smaller", " 0.00 s"):
+            assert absent not in page
+
+
+def test_where_all_is_nothing_the_first_row_stays(make_profile, frames):
+    store = MemoryStorage()
+    store.put(
+        make_profile(stacks=[([frames.app("app:f")], 0.006), ([frames.app("app:g")], 0.003)], threshold=0.005)
+    )
+    page = text.render(ProfileAnalyzer(store).analyze(), Screen())
+    assert "app.f" in page
+    assert "app.g" not in page
+
+
+@pytest.mark.parametrize("width", [80, 160, None])
+def test_where_no_application_code_was_seen_the_page_says_so(make_profile, frames, width):
+    store = MemoryStorage()
+    store.put(make_profile(stacks=[([frames.lib("starlette.routing:run", "starlette"), frames.await_], 3.0)]))
+    report = ProfileAnalyzer(store).analyze()
+    assert "[no application code seen]" in text.render(report, Screen(width))
+    assert report.to_dict()["bottlenecks"][0]["call_site"] == ""
+
+
+@pytest.mark.parametrize(
+    ("triggers", "line"),
+    [
+        ([Trigger.MANUAL], "1 capture by hand is not ranked"),
+        ([Trigger.MANUAL, Trigger.MANUAL], "2 captures by hand are not ranked"),
+        ([Trigger.ERROR], ""),
+    ],
+)
+def test_captures_by_hand_do_not_vanish_silently(make_profile, triggers, line):
+    store = MemoryStorage()
+    store.put(make_profile())
+    for trigger in triggers:
+        store.put(make_profile(trigger=trigger, weight=0.0))
+    page = text.render(ProfileAnalyzer(store).analyze(), Screen())
+    assert [found for found in page.split("\n") if "by hand" in found] == ([line] if line else [])
+
+
+def test_a_cell_has_80_columns_at_most_where_there_is_no_terminal(make_profile, frames):
+    store = MemoryStorage()
+    place = "deep." * 40 + "module:" + "f" * 20
+    stack = [frames.app(place), frames.await_]
+    store.put(
+        make_profile(
+            operation="o" * 200,
+            category="c" * 200,
+            stacks=[(stack, 3.0)],
+            children=(ChildOperation("k" * 200, "db", 0, 2.9, {}),),
+        )
+    )
+    report = ProfileAnalyzer(store).analyze()
+    page = text.render(report, Screen(), "/s")
+    ranking, _, rest = page.partition("\nby category")
+    for cut in ("  " + "o" * 77 + "...  ", "  " + "k" * 77 + "...  ", "f (line 13)"):
+        assert cut in ranking
+    assert all(letter * 78 not in ranking for letter in "okc")
+    assert "c" * 78 not in rest.partition("\nnext")[0]
+    assert max(map(cell_len, ranking.split("\n"))) < 420
+    assert report.to_dict()["bottlenecks"][0]["owner"] == "k" * 200
+    for width in (80, 160):
+        page = text.render(report, Screen(width)).split("\n")
+        assert max(map(cell_len, page)) <= width
 
 
 def test_plain_where_no_colours_are_wanted(report):

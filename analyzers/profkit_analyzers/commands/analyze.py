@@ -12,6 +12,7 @@ from profkit_analyzers.commands.output import write
 from profkit_analyzers.commands.progress import ProgressBar
 from profkit_analyzers.report import Report
 from profkit_analyzers.reporters import text
+from profkit_analyzers.reporters.figures import by_hand
 from profkit_analyzers.reporters.terminal import Screen
 from profkit_storage import ProfkitError, open_storage
 from profkit_storage.categories import default_categories, load_categories
@@ -72,5 +73,6 @@ def _nothing(report: Report, store: str) -> str:
             f"the first is {first.key}: {first.reason}"
         )
     if report.not_ranked:
-        return f"no slow operation among the {report.not_ranked} profiles that match in {store}"
+        hint = f" ({by_hand(report.captures_by_hand)})" if report.captures_by_hand else ""
+        return f"no slow operation among the {report.not_ranked} profiles that match in {store}{hint}"
     return f"no profiles that match in {store}"

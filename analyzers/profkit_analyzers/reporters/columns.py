@@ -12,6 +12,8 @@ from profkit_analyzers.reporters.terminal import clipped, printable
 
 _GAP = 2
 _NARROWEST = 8
+_WIDEST = 80
+"""Columns of a cell where the page has no width of its own; names may be long."""
 
 
 class Column(NamedTuple):
@@ -31,7 +33,12 @@ def in_columns(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: 
         max([cell_len(column.title), *(cell_len(row[index]) for row in cells)])
         for index, column in enumerate(columns)
     ]
-    if width is not None:
+    if width is None:
+        widths = [
+            min(cells, _WIDEST) if column.shrink else cells
+            for column, cells in zip(columns, widths, strict=True)
+        ]
+    else:
         _shrink(columns, widths, width)
     titles = _line(columns, [column.title for column in columns], widths)
     titles.stylize("bold")

@@ -17,3 +17,8 @@ def share(value: float) -> str:
 def counted(number: float, noun: str) -> str:
     """Return `number` and `noun`, with an s unless it is one."""
     return f"{number:,.0f} {noun}" if number == 1 else f"{number:,.0f} {noun}s"
+
+
+def by_hand(number: int) -> str:
+    """Return so many captures by hand."""
+    return f"{counted(number, 'capture')} by hand"

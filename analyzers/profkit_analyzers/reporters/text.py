@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from profkit_analyzers.report import Bottleneck, Report
 from profkit_analyzers.reporters.columns import Column, in_columns
-from profkit_analyzers.reporters.figures import counted, seconds, share
+from profkit_analyzers.reporters.figures import by_hand, counted, seconds, share
 from profkit_analyzers.reporters.terminal import Screen, clipped, printable, written
 
 _WIDE = 140
@@ -17,7 +18,7 @@ _BAR = 24
 _COLUMNS = (
     Column("#", right=True),
     Column("operation", shrink=True),
-    Column("category", style="cyan"),
+    Column("category", shrink=True, style="cyan"),
     Column("owner", shrink=True),
     Column("call site", shrink=True, keep_end=True),
     Column("recoverable", right=True, style="bold"),
@@ -27,6 +28,8 @@ _COLUMNS = (
     Column("worst example"),
 )
 _NARROW = (0, 1, 5, 6, 7, 8)
+_NOTHING = seconds(0)
+NO_CODE = "[no application code seen]"
 
 
 def render(report: Report, screen: Screen, store: str | None = None) -> str:
@@ -38,10 +41,11 @@ def _lines(report: Report, screen: Screen, store: str | None) -> Iterator[Text |
     yield from _summary(report)
     yield from _skipped(report)
     yield ""
-    if report.bottlenecks:
-        yield from _ranking(report, screen)
-        left = report.bottlenecks_count - len(report.bottlenecks)
-        if left:
+    shown = [row for row in report.bottlenecks if row.rank == 1 or seconds(row.recoverable) != _NOTHING]
+    if shown:
+        yield from _ranking(shown, screen)
+        left = report.bottlenecks_count - len(shown)
+        if left and len(shown) == len(report.bottlenecks):
             yield f"and {counted(left, 'smaller one')}: see --top"
     else:
         yield "Nothing is over the budget."
@@ -58,6 +62,9 @@ def _summary(report: Report) -> Iterator[str]:
     yield f"{counted(report.profiles, 'profile')}{stands_for}, {seconds(report.seconds)}"
     if report.nested:
         yield f"{report.nested:,} of them ran inside others of them, and are counted there"
+    if report.captures_by_hand:
+        are = "is" if report.captures_by_hand == 1 else "are"
+        yield f"{by_hand(report.captures_by_hand)} {are} not ranked"
     budget = "its threshold" if report.budget is None else seconds(report.budget)
     yield f"recoverable: the seconds that an operation took over {budget}"
 
@@ -72,8 +79,8 @@ def _skipped(report: Report) -> Iterator[str]:
         yield "  ..."
 
 
-def _ranking(report: Report, screen: Screen) -> Iterator[Text]:
-    rows = [_cells(row) for row in report.bottlenecks]
+def _ranking(bottlenecks: Sequence[Bottleneck], screen: Screen) -> Iterator[Text]:
+    rows = [_cells(row) for row in bottlenecks]
     if screen.width is None or screen.width >= _WIDE:
         yield from in_columns(_COLUMNS, rows, screen.width)
         return
@@ -83,10 +90,12 @@ def _ranking(report: Report, screen: Screen) -> Iterator[Text]:
     indent = " " * (max(len(row[0]) for row in rows) + 2)
     yield titles
     yield Text(f"{indent}category  owner  call site", style="bold")
+    third = (screen.width - len(indent) - 4) // 3
     for line, row in zip(lines, rows, strict=True):
         yield line
-        kind = f"{indent}{printable(row[2])}  {printable(row[3])}  "
-        place = clipped(printable(row[4]), max(20, screen.width - len(kind)), keep_end=True)
+        category, owner = (clipped(printable(cell), third) for cell in row[2:4])
+        kind = f"{indent}{category}  {owner}  "
+        place = clipped(printable(row[4]), screen.width - cell_len(kind), keep_end=True)
         yield Text.assemble((kind, "cyan"), place)
         yield Text(f"{indent}worst example {printable(row[9])}", style="dim")
 
@@ -98,7 +107,7 @@ def _cells(row: Bottleneck) -> list[str]:
         row.operation,
         category,
         row.owner,
-        str(row.call_site),
+        str(row.call_site) or NO_CODE,
         seconds(row.recoverable),
         seconds(row.seconds),
         share(row.share),
@@ -113,7 +122,7 @@ def _categories(report: Report, screen: Screen) -> Iterator[Text]:
     rows = [
         [name, seconds(spent), share(spent / total), "#" * round(_BAR * spent / total)]
         for name, spent in named
-        if spent or name in report.categories
+        if seconds(spent) != _NOTHING
     ]
     columns = (
         Column("by category", shrink=True, style="cyan"),
