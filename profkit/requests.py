@@ -16,7 +16,7 @@ SCOPE_KEY = "profkit.request"
 """Under this key the ASGI scope holds the `RequestContext`, so that two trackers do not make two ids."""
 
 _SAFE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
 _ANSWERS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 
@@ -76,7 +76,7 @@ class RequestTracker:
     """
 
     def __init__(self, app: ASGIApp, *, header: str = "X-Request-ID", trust: bool = True) -> None:
-        if not _HEADER_NAME.fullmatch(header):
+        if not HEADER_NAME.fullmatch(header):
             raise ConfigurationError(f"header={header!r} is not allowed: give the name of an HTTP header")
         self.app = app
         self._header = header.lower().encode("ascii")

@@ -17,12 +17,16 @@ from typing import Protocol, cast, runtime_checkable
 
 from starlette.requests import HTTPConnection
 
+from profkit.requests import HEADER_NAME
 from profkit_storage import ConfigurationError
 
 VARIABLE = "PROFKIT_DEBUG_TOKENS"
 MIN_TOKEN = 22
 """Characters of a plain token: 22 of base64 hold 128 random bits."""
 
+SYNTAX = "[name[:scope+scope]=]secret"
+MAKE_TOKEN = 'python -c "import secrets; print(secrets.token_urlsafe(32))"'  # noqa: S105 - makes one
+_EXAMPLE = "ops:read+profile=SECRET"
 _MAX_PRESENTED = 1024
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}"
 _ENTRY = re.compile(rf"(?P<name>{_NAME})(?::(?P<scopes>[A-Za-z+]*))?=(?P<secret>[^=].*)")
@@ -33,13 +37,14 @@ _PLAIN = re.compile(rf"[!-~]{{{MIN_TOKEN},{_MAX_PRESENTED}}}")
 class Scope(enum.StrEnum):
     """What a caller may do."""
 
-    READ = "read"  # look
-    PROFILE = "profile"  # capture, download
+    READ = "read"  # look: every page, pyinstrument's view of a profile too
+    PROFILE = "profile"  # capture, and download a profile as a file
     MEMORY = "memory"  # trace allocations
     MANAGE = "manage"  # delete, change settings live
 
 
 DEFAULT_SCOPES = frozenset({Scope.READ, Scope.PROFILE, Scope.MEMORY})
+CREDENTIALS = ("authorization",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +66,13 @@ class Auth(Protocol):
 
     `unguessable` says that no number of attempts finds a credential: then a caller after too many failures of his
     address (a proxy's, perhaps, with others behind it) is still let in with the right one.
+
+    `credentials` are the headers, in lower case, in which somebody may guess: a request with one of them is an
+    attempt, which counts if it fails. Other requests (a visitor's, with whatever cookies) do not.
     """
 
     unguessable: bool
+    credentials: tuple[str, ...]
 
     async def authenticate(self, connection: HTTPConnection) -> Principal | None:
         """Return who it is, None if the credentials are missing or wrong. May raise: that counts as wrong."""
@@ -100,6 +109,7 @@ class TokenAuth:
     """
 
     unguessable = True
+    credentials = CREDENTIALS
 
     def __init__(self, /, *tokens: str | Token, **named: str | Token) -> None:
         names = [f"token{number}" for number in range(1, len(tokens) + 1)]
@@ -115,13 +125,16 @@ class TokenAuth:
     def from_env(cls, environ: Mapping[str, str] | None = None, name: str = VARIABLE) -> TokenAuth:
         """Read tokens from a variable: entries `[name[:scope+scope]=]secret` with commas or white space between.
 
+        A plain secret has no `:` in it here, so that a name or scope in the wrong place is no part of it by mistake.
+
         `PROFKIT_DEBUG_TOKENS="ops:read+profile=sha256:5e88…, aPlainTokenOf22Characters"`
         """
         text = (os.environ if environ is None else environ).get(name, "")
         entries = [entry for entry in re.split(r"[\s,]+", text) if entry]
         if not entries:
             raise ConfigurationError(
-                f"{name} is empty: give tokens of at least {MIN_TOKEN} characters, or sha256: and their hashes"
+                f"{name} is empty: give {SYNTAX}, for example {name}={_EXAMPLE}. A secret has at least "
+                f"{MIN_TOKEN} characters (or is sha256: and the hash of one); this makes one: {MAKE_TOKEN}"
             )
         tokens: dict[str, str | Token] = {}
         for number, entry in enumerate(entries, 1):
@@ -156,6 +169,12 @@ class CallableAuth:
 
     A browser may send the application's credentials (a cookie) by itself, so a POST needs the form token
     unless there is a bearer header. Give `secret`, the same in every worker, if the application has several.
+
+    What can be guessed (a password, a PIN) is limited by `FailureLimits`: a request with one of the `credentials` in
+    its headers is an attempt, and beyond the limit of its address (a proxy's: of all behind it) the function is not
+    asked any more. A request with none of them is always asked about and never counted: every browser sends some
+    cookie, and if those of strangers counted, they could lock the operators out. So a session cookie has to be random
+    enough that nobody guesses it; if it is not, or if the function reads another header, name it in `credentials`.
     """
 
     unguessable = False
@@ -165,11 +184,13 @@ class CallableAuth:
         function: Callable[[HTTPConnection], Principal | Awaitable[Principal | None] | None],
         *,
         secret: str | None = None,
+        credentials: Iterable[str] = CREDENTIALS,
     ) -> None:
         if not callable(function):
             raise ConfigurationError(
                 f"CallableAuth({function!r}) is not allowed: give a function of a connection"
             )
+        self.credentials = _header_names(credentials)
         self._function = function
         self._secret = secret.encode() if secret else secrets.token_bytes(32)
 
@@ -206,10 +227,26 @@ def parse_scopes(scopes: str | Iterable[str]) -> frozenset[Scope]:
 
 def _parse_entry(number: int, entry: str) -> tuple[str, Token]:
     match = _ENTRY.fullmatch(entry)
+    secret = match["secret"] if match else entry
+    if ":" in secret and not secret.startswith(
+        "sha256:"
+    ):  # else a name or scopes put wrongly would be part of it
+        where = "behind the '='" if match else "without a '='"
+        raise ConfigurationError(f"a ':' {where} is not allowed: give {SYNTAX}, for example {_EXAMPLE}")
     if match is None:
-        return f"token{number}", Token(entry)
+        return f"token{number}", Token(secret)
     scopes = match["scopes"]
-    return match["name"], Token(match["secret"], DEFAULT_SCOPES if scopes is None else scopes)
+    return match["name"], Token(secret, DEFAULT_SCOPES if scopes is None else scopes)
+
+
+def _header_names(names: Iterable[str]) -> tuple[str, ...]:
+    given: list[object] = [names] if isinstance(names, str) else list(names)
+    found = tuple(name.lower() for name in given if isinstance(name, str) and HEADER_NAME.fullmatch(name))
+    if isinstance(names, str) or not found or len(found) < len(given):
+        raise ConfigurationError(
+            f"credentials={names!r} is not allowed: give a tuple of names of headers, such as ('x-pin',)"
+        )
+    return found
 
 
 def _as_token(name: str, token: str | Token) -> Token:

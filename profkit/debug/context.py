@@ -15,6 +15,7 @@ from profkit.asgi import name_live_requests
 from profkit.debug.configuration import configuration_report
 from profkit.debug.connections import connections_report
 from profkit.debug.memory import memory_report
+from profkit.debug.summary import mask_id
 from profkit.debug.workers import Workers
 from profkit.masking import Masker, masker
 from profkit.profiler import PerformanceProfiler
@@ -71,11 +72,11 @@ class DebugContext:
         return [
             {
                 "name": self.masker.mask_text(one.name),
-                "category": one.category,
+                "category": self.masker.mask_text(one.category),
                 "age": round(one.age, 3),
                 "threshold": one.threshold,
                 "thread": self.masker.mask_text(one.thread),
-                "request_id": one.request_id,
+                "request_id": mask_id(one.request_id, self.masker),
                 "stack": [self.masker.mask_text(line) for line in one.stack[-200:]],
             }
             for one in self.current_profiler().in_flight()[:200]

@@ -14,10 +14,11 @@ from profkit import operations
 from profkit.debug.answers import problem_answer
 from profkit.debug.auth import Auth, Principal
 from profkit.debug.context import DebugContext
-from profkit.debug.failures import FailureLimits, Failures
+from profkit.debug.failures import Attempt, FailureLimits, Failures
 from profkit.debug.pages import Pages
 from profkit.debug.problems import Problem, not_found
 from profkit.debug.routing import PRINCIPAL_KEY
+from profkit.debug.summary import mask_id
 from profkit.requests import current
 
 logger = logging.getLogger("profkit")
@@ -38,7 +39,7 @@ _CHALLENGES = ('Bearer realm="profkit"', 'Basic realm="profkit", charset="UTF-8"
 
 
 class Gate:
-    """Asks who it is, slows and counts who is refused, secures every answer, and writes one audit record a request."""
+    """Asks who it is, counts attempts, slows who fails, secures every answer, and writes one audit record a request."""
 
     def __init__(
         self, app: ASGIApp, auth: Auth, context: DebugContext, pages: Pages, limits: FailureLimits
@@ -67,24 +68,33 @@ class Gate:
             visit.write()
 
     async def _serve(self, visit: _Visit, scope: Scope, receive: Receive) -> None:
-        peer = scope["client"][0] if scope.get("client") else "unknown"
-        wait = self._failures.retry_after(peer)
-        if wait and not self._auth.unguessable:
-            await self._refuse(visit, scope, receive, wait)
+        connection = HTTPConnection(scope)
+        attempt = await self._attempt(connection)
+        if attempt.wait and not self._auth.unguessable:
+            await self._refuse(visit, scope, receive, attempt.wait)
             return
-        principal = await self._authenticate(HTTPConnection(scope))
+        principal = None
+        try:
+            principal = await self._authenticate(connection)
+        finally:
+            self._failures.end(attempt, passed=principal is not None)
         if principal is None:
-            if _has_credentials(HTTPConnection(scope)):
-                visit.failed = True
-                self._failures.add(peer)
-                if not wait:
-                    await self._failures.slow_down()
-            else:
-                wait = 0
-            await self._refuse(visit, scope, receive, wait)
+            visit.failed = bool(attempt.wait or attempt.windows)
+            if attempt.windows:
+                await self._failures.slow_down()
+            await self._refuse(visit, scope, receive, attempt.wait)
             return
         visit.principal = scope[PRINCIPAL_KEY] = principal
         await self._app(scope, receive, visit.send)
+
+    async def _attempt(self, connection: HTTPConnection) -> Attempt:
+        """Count an attempt before it is made, if anything is there that can be guessed."""
+        if not any(name in connection.headers for name in self._auth.credentials):
+            return Attempt()
+        peer = connection.client.host if connection.client else "unknown"
+        if self._auth.unguessable:
+            return self._failures.begin(peer)
+        return await self._failures.begin_soon(peer)
 
     async def _authenticate(self, connection: HTTPConnection) -> Principal | None:
         try:
@@ -147,7 +157,7 @@ class _Visit:
             "path": self._path[:200],
             "status": self.status,
             "seconds": round(monotonic() - self._began, 4),
-            "request_id": context.request_id if context else None,
+            "request_id": mask_id(context.request_id, self._context.masker) if context else None,
         }
         refused = self.failed or self.status in {403, 429}
         line = " ".join(f"{name}={value!a}" for name, value in fields.items())
@@ -166,10 +176,6 @@ def _leave_unwatched() -> None:
     operation = operations.current.get()
     if operation is not None:
         operation.discard()
-
-
-def _has_credentials(connection: HTTPConnection) -> bool:
-    return "authorization" in connection.headers or "cookie" in connection.headers
 
 
 async def answer_404(scope: Scope, receive: Receive, send: Send) -> None:

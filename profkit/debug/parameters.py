@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Collection
 from datetime import UTC, datetime
 
@@ -12,6 +12,7 @@ from profkit.debug.problems import Problem, bad_parameter
 
 MAX_LENGTH = 256
 _MAX_SHOWN = 60
+_NUMBER = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 
 
 class Parameters:
@@ -39,10 +40,9 @@ class Parameters:
         text = self._values.get(name)
         if text is None:
             return default
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
+        value = (
+            float(text) if _NUMBER.fullmatch(text) else low - 1
+        )  # float() takes 1_0 and digits of any script too
         if not low <= value <= high:
             raise bad_parameter(name, text, f"a number from {low:g} to {high:g}")
         return value

@@ -31,7 +31,7 @@ _DOWNLOADS: Final = {
 
 
 async def overview(call: Call) -> Response:
-    """Operations in flight, the newest stored profiles, what the recorder counts."""
+    """Operations in flight, the newest stored profiles, what the recorder counts; all of it as it is now."""
     parameters = call.parameters()
     query = _query(parameters)
     limit = parameters.count("limit", 50, 1, MAX_LISTED)
@@ -84,12 +84,20 @@ def _query(parameters: Parameters) -> ProfileQuery:
 def _stored(context: DebugContext, query: ProfileQuery, limit: int) -> dict[str, object]:
     storage = context.current_profiler().storage
     if storage is None:
-        return {"storage": None, "profiles": [], "more": False, "problems": 0, "searched_since": None}
+        return {
+            "storage": None,
+            "profiles": [],
+            "more": False,
+            "partial": False,
+            "problems": 0,
+            "searched_since": None,
+        }
     found = _read(lambda: newest(storage, query, limit))
     return {
         "storage": context.masker.mask_text(storage.url),
         "profiles": [describe_entry(entry, context.masker) for entry in found.entries],
         "more": found.more,
+        "partial": found.partial,
         "problems": found.problems,
         "searched_since": found.searched_since.isoformat(timespec="seconds"),
     }
@@ -130,7 +138,7 @@ ROUTES = (
         method="GET",
         path="/profile",
         scope=Scope.READ,
-        summary="operations in flight, stored profiles, the recorder's counts",
+        summary="this process's operations in flight, stored profiles, the recorder's counts",
         handler=overview,
         parameters=frozenset(FILTERS),
     ),
@@ -138,7 +146,7 @@ ROUTES = (
         method="GET",
         path="/profile/{id}",
         scope=Scope.READ,
-        summary="one profile: a summary, pyinstrument's page, or (scope profile) a file",
+        summary="one profile: a summary, pyinstrument's view (format=html), or, with scope profile, a file to keep",
         handler=profile,
         parameters=frozenset({"format"}),
     ),

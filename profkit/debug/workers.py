@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from time import monotonic
+from functools import partial
 from typing import TypeVar, cast
 
 from profkit.debug.problems import overloaded
 
 T = TypeVar("T")
-_MAX_KEPT = 32
 
 
-class _Result:
-    """A piece of work, under way or done; `done` is when, infinity until then."""
+class _Job:
+    """A piece of work, and who waits for it."""
 
-    __slots__ = ("done", "future")
+    __slots__ = ("future", "work")
 
-    def __init__(self, future: Future[object]) -> None:
-        self.future = future
-        self.done = float("inf")
+    def __init__(self, work: Callable[[], object]) -> None:
+        self.work = work
+        self.future: Future[object] = Future()
+        self.future.set_running_or_notify_cancel()  # who no longer waits does not cancel it for the others
+
+    def do(self) -> Callable[[], None]:
+        """Do the work; return what tells the outcome to those who wait."""
+        try:
+            result = self.work()
+        except BaseException as error:  # noqa: BLE001 - to whoever waits
+            return partial(self.future.set_exception, error)
+        return partial(self.future.set_result, result)
 
 
 class Workers:
@@ -31,62 +40,75 @@ class Workers:
     Args:
         limit: how many may run at once; one more is answered 503.
         timeout: seconds a caller waits before the answer is 503. The thread cannot be stopped and keeps its place.
-        keep: seconds for which a result serves again.
     """
 
-    def __init__(self, *, limit: int = 6, timeout: float = 5.0, keep: float = 1.0) -> None:
-        self._places = threading.BoundedSemaphore(limit)
+    def __init__(self, *, limit: int = 6, timeout: float = 5.0) -> None:
+        self._limit = limit
         self._timeout = timeout
-        self._keep = keep
-        self._lock = threading.Lock()
-        self._results: dict[object, _Result] = {}
+        self._begin()
 
     async def run(self, key: object, work: Callable[[], T]) -> T:
-        """Return what `work` does, or did a moment ago for the same `key`; raises what it raises."""
-        future = cast("Future[T]", self._shared(key, work))
-        return await _wait(future, self._timeout)
+        """Return what `work` does, or raise what it raises; no result is older than the call.
+
+        Of the same `key` one is done at a time: those who ask meanwhile share the next.
+        """
+        return cast("T", await _wait(self._shared(key, work), self._timeout))
 
     async def run_alone(self, work: Callable[[], T], *, within: float | None = None) -> T:
-        """Return what `work` does now, for this caller only; within so many seconds, if given."""
-        return await _wait(self._start(work), self._timeout if within is None else within)
+        """Return what `work` does, for this caller only; within so many seconds, if given."""
+        job = _Job(work)
+        self._start(lambda: self._do(job))
+        return cast("T", await _wait(job.future, self._timeout if within is None else within))
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        self._places = threading.BoundedSemaphore(self._limit)
+        self._lock = threading.Lock()
+        self._next: dict[
+            object, _Job | None
+        ] = {}  # the keys being worked on, and what is to be done after it
 
     def _shared(self, key: object, work: Callable[[], object]) -> Future[object]:
+        if os.getpid() != self._pid:  # the threads did not come along when this process was forked
+            self._begin()
         with self._lock:
-            old = monotonic() - self._keep
-            for other in [other for other, result in self._results.items() if result.done < old]:
-                del self._results[other]
-            known = self._results.get(key)
-            if known is not None:
-                return known.future
-            result = _Result(self._start(work))
-            while len(self._results) >= _MAX_KEPT:
-                del self._results[next(iter(self._results))]
-            self._results[key] = result
-        result.future.add_done_callback(lambda _: setattr(result, "done", monotonic()))
-        return result.future
+            if key not in self._next:
+                job = _Job(work)
+                self._start(lambda: self._do_all(key, job))
+                self._next[key] = None
+                return job.future
+            upcoming = self._next[key]
+            if upcoming is None:
+                upcoming = self._next[key] = _Job(work)
+            return upcoming.future
 
-    def _start(self, work: Callable[[], T]) -> Future[T]:
-        if not self._places.acquire(blocking=False):
+    def _start(self, target: Callable[[], None]) -> None:
+        places = self._places
+        if not places.acquire(blocking=False):
             raise overloaded("Too much is being asked at once.")
-        future: Future[T] = Future()
-        future.set_running_or_notify_cancel()  # who no longer waits does not cancel it for the others
-        thread = threading.Thread(target=self._run, args=(future, work), name="profkit-debug", daemon=True)
         try:
-            thread.start()
+            threading.Thread(target=target, name="profkit-debug", daemon=True).start()
         except RuntimeError:
-            self._places.release()
+            places.release()
             raise overloaded("No thread can be started.") from None
-        return future
 
-    def _run(self, future: Future[T], work: Callable[[], T]) -> None:
-        try:
-            result = work()
-        except BaseException as error:  # noqa: BLE001 - to whoever waits
-            self._places.release()
-            future.set_exception(error)
-        else:
-            self._places.release()
-            future.set_result(result)
+    def _do(self, job: _Job) -> None:
+        tell = job.do()
+        self._places.release()  # first: who is told may ask again
+        tell()
+
+    def _do_all(self, key: object, job: _Job) -> None:
+        following: _Job | None = job
+        while following is not None:
+            tell = following.do()
+            with self._lock:
+                following = self._next[key]
+                if following is None:
+                    del self._next[key]
+                    self._places.release()
+                else:
+                    self._next[key] = None
+            tell()
 
 
 async def _wait(future: Future[T], within: float) -> T:

@@ -136,6 +136,16 @@ def test_from_env_reads_names_scopes_hashes_and_plain_tokens() -> None:
         (f"ops:all={PLAIN}", "entry 1: scopes='all'"),
         (f"ops:={PLAIN}", "entry 1: scopes=''"),
         (f"a={PLAIN},a={OTHER}", "named 'a' already"),
+        ("", "PROFKIT_DEBUG_TOKENS=ops:read+profile="),
+        ("", 'python -c "import secrets; print(secrets.token_urlsafe(32))"'),
+        (f"{PLAIN}:read", "entry 1: a ':' without a '='"),
+        (f"read:{PLAIN}", "[name[:scope+scope]=]secret"),
+        (f"{OTHER} ops:read+profile:{PLAIN}", "entry 2: a ':' without a '='"),
+        (f"{PLAIN}:read==", "entry 1: a ':' without a '='"),
+        (f"ops={PLAIN}:read", "entry 1: a ':' behind the '='"),
+        (f"ops:read=read:{PLAIN}", "[name[:scope+scope]=]secret"),
+        ("ops:read=sha256:" + "0" * 63, "64 hexadecimal"),
+        ("sha256:" + "0" * 63, "64 hexadecimal"),
     ],
 )
 def test_from_env_names_the_variable_and_the_entry(text: str, told: str) -> None:

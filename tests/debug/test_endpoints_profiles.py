@@ -85,7 +85,24 @@ def test_the_newest_are_found_however_long_ago(make_profile: Any) -> None:
     assert newest(storage, ProfileQuery(), 50, seconds=0.0).more
 
 
-@pytest.mark.parametrize("seconds", ["0.05", "61", "-1", "nan", "inf", "ten", "0x1"])
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        "0.05",
+        "61",
+        "-1",
+        "nan",
+        "inf",
+        "ten",
+        "0x1",
+        "1_0",
+        "+10",
+        " 10",
+        "\N{FULLWIDTH DIGIT ONE}",
+        "1e",
+        ".",
+    ],
+)
 @pytest.mark.parametrize("path", ["/profile", "/memory/trace"])
 def test_seconds_are_bounded(debug_client: TestClient, bearer: Headers, path: str, seconds: str) -> None:
     assert debug_client.post(f"{path}?seconds={seconds}", headers=bearer()).status_code == 422
@@ -228,10 +245,11 @@ def test_a_store_that_cannot_be_read_is_503_without_its_path(token_auth: TokenAu
 
 def test_the_hottest_say_what_led_to_them(make_profile: Any) -> None:
     lib = Frame("Pool.get", "/x/site-packages/pool.py", 1, "pool", "pool", Origin.SITE_PACKAGES)
+    sleep = Frame("sleep", "/x/asyncio/tasks.py", 1, "asyncio.tasks", "", Origin.STDLIB)
     wait = Frame("[await]", "", 0, "", "", Origin.SYNTHETIC)
     thread = Frame("[thread T]", "", 0, "", "", Origin.SYNTHETIC)
     app = Frame("handler", "/srv/app.py", 1, "app", "", Origin.APPLICATION)
-    frames = (thread, app, lib, wait)
+    frames = (thread, app, lib, wait, sleep)
     nodes = (
         Node(-1, 0, 0),
         Node(0, 1, 1),
@@ -240,13 +258,41 @@ def test_the_hottest_say_what_led_to_them(make_profile: Any) -> None:
         Node(0, 2, 1),
         Node(4, 3, 0),
         Node(0, 3, 0),
+        Node(1, 4, 1),
+        Node(7, 3, 0),
     )
-    samples = (Sample(3, 1.0), Sample(5, 2.0), Sample(1, 4.0), Sample(6, 1.0))
+    samples = (
+        Sample(3, 1.0),
+        Sample(5, 2.0),
+        Sample(1, 4.0),
+        Sample(6, 1.0),
+        Sample(8, 0.5),
+        Sample(7, 0.25),
+        Sample(2, 0.25),
+        Sample(8, 1.0),
+    )
     profile = dataclasses.replace(make_profile(), frames=frames, nodes=nodes, samples=samples)
     hottest: Any = summary(profile, masker)["hottest"]
-    assert [(one["function"], one["called_from"], one["seconds"], one["share"]) for one in hottest] == [
-        ("handler", "handler", 4.0, 0.5),
-        ("[await]", "Pool.get", 2.0, 0.25),
-        ("[await]", "handler", 1.0, 0.125),
-        ("[await]", "", 1.0, 0.125),
+    rows = [
+        (one["function"], one["module"], one["awaiting"], one["called_from"], one["seconds"])
+        for one in hottest
     ]
+    assert rows == [
+        ("handler", "app", False, "handler", 4.0),
+        ("Pool.get", "pool", True, "", 2.0),
+        ("sleep", "asyncio.tasks", True, "handler", 1.5),
+        ("Pool.get", "pool", True, "handler", 1.0),
+        ("[await]", "", False, "", 1.0),
+        ("sleep", "asyncio.tasks", False, "handler", 0.25),
+        ("Pool.get", "pool", False, "handler", 0.25),
+    ]
+    assert sum(one["share"] for one in hottest) == pytest.approx(1.0)
+
+
+def test_the_page_says_who_awaits(
+    debug_client: TestClient, live_profiler: PerformanceProfiler, bearer: Headers, make_profile: Any
+) -> None:
+    (id,) = store(live_profiler, make_profile, 1)
+    page = debug_client.get(f"/profile/{id}", headers={**bearer(), "accept": "text/html"}).text
+    assert "AsyncCompletions.create, awaiting" in page
+    assert "[await]" not in page

@@ -62,30 +62,71 @@ def test_busy_comes_before_bad(
     assert asyncio.run(main()) == [200, 409, 422]
 
 
-def test_work_is_shared_kept_a_moment_and_limited() -> None:
+def test_work_is_shared_and_limited() -> None:
     async def main() -> None:
+        began, go_on = threading.Semaphore(0), threading.Event()
         calls: list[int] = []
-        go_on = threading.Event()
 
         def work() -> int:
             calls.append(1)
+            began.release()
             assert go_on.wait(10)
             return len(calls)
 
-        workers = Workers(limit=2, timeout=5, keep=60)
+        workers = Workers(limit=2, timeout=5)
         many = [asyncio.create_task(workers.run("same", work)) for _ in range(50)]
-        other = asyncio.create_task(workers.run("other", work))
+        other = asyncio.create_task(workers.run("other", lambda: go_on.wait(10)))
         await asyncio.sleep(0)
         with pytest.raises(Problem) as caught:
             await workers.run("third", work)
         assert caught.value.status == 503
         go_on.set()
-        results = await asyncio.gather(*many)
-        await other
-        assert len(set(results)) == 1
-        assert len(calls) == 2
-        assert await workers.run("same", work) == results[0]
-        assert await Workers(keep=0).run("same", lambda: "fresh") == "fresh"
+        assert await asyncio.gather(*many, other) == [1] + [2] * 49 + [True]
+
+    asyncio.run(main())
+
+
+def test_no_answer_is_older_than_its_question() -> None:
+    async def main() -> None:
+        truth = ["old"]
+        read, go_on = threading.Event(), threading.Event()
+
+        def look() -> str:
+            found = truth[0]
+            read.set()
+            assert go_on.wait(10)
+            return found
+
+        workers = Workers()
+        early = asyncio.create_task(workers.run("look", look))
+        await asyncio.to_thread(read.wait, 10)
+        truth[0] = "new"
+        late = asyncio.create_task(workers.run("look", look))
+        await asyncio.sleep(0)
+        go_on.set()
+        assert (await early, await late) == ("old", "new")
+        truth[0] = "newer"
+        assert await workers.run("look", look) == "newer"
+
+    asyncio.run(main())
+
+
+def test_work_that_fails_fails_for_those_who_asked_for_it_alone() -> None:
+    async def main() -> None:
+        go_on = threading.Event()
+        results = [1, 0]
+
+        def work() -> float:
+            assert go_on.wait(10)
+            return 1 / results.pop()
+
+        workers = Workers()
+        first, second = (asyncio.create_task(workers.run("key", work)) for _ in range(2))
+        await asyncio.sleep(0)
+        go_on.set()
+        with pytest.raises(ZeroDivisionError):
+            await first
+        assert await second == 1
 
     asyncio.run(main())
 
