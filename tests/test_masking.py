@@ -348,7 +348,12 @@ def test_keys_that_become_equal_are_both_shown() -> None:
         "password=;a" * 9_000, "password=" + ",a" * 50_000, "https://h/?" + "a=b&" * 25_000, "a%:=@ " * 16_000,
         "--token " * 12_500, "https://" + "@" * 100_000, "0" * 100_000, "\\" * 100_000, "password=" + "\\" * 100_000,
         "12345678:" * 11_000, "sk-" * 33_000, "a[" * 50_000, "é" * 100_000, "\n" * 100_000, "<a></" * 20_000,
-        "jdbc:oracle:a:" * 7_000, "<a " * 33_000,
+        "jdbc:oracle:a:" * 7_000, "<a " * 33_000, "password=(" * 10_000, "dsn=(a=b" * 12_000, "password=a " * 9_000,
+        "password:\n" * 10_000, "password:\n- " * 8_000, "password: |\n  a\n" * 6_000, "password:" + "\n" * 90_000,
+        "max_tokens:\n  1\n" * 6_000, "('password', " * 8_000, "['password', '" * 8_000, "name='a', value=" * 7_000,
+        "value='" * 14_000, "value='a' name=" * 7_000, "name" * 25_000, "a/b@" * 25_000, "<a><![CDATA[" * 9_000,
+        "input_value=" * 9_000, "input_value=a, input_type=" * 4_000, "password=a\t, " * 8_000, "x://a:b" * 15_000,
+        "password=" + "a " * 50_000, "password=[" + "'a]" * 33_000, "password=" + " " * 90_000, "dsn=[[" * 16_000,
     ],
 )  # fmt: skip
 def test_hostile_text_takes_linear_time(text: str) -> None:
@@ -474,3 +479,173 @@ def test_five_plain_tags_take_under_twenty_microseconds() -> None:
             masker.mask(tags)
         best = min(best, (time.perf_counter() - started) / 200)
     assert best < 20e-6
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "passcode", "smtp_passcode", "dbpw", "rootpw", "hmackey", "jwtkey", "signkey", "AESKEY", "FERNETKEY",
+        "cryptkey",
+        "psk", "wifi_psk", "mnemonic", "seed_phrase", "recovery_code", "backup_codes", "access_code", "invite_code",
+        "verification_code", "security_answer", "client_assertion", "SNMP_COMMUNITY", "senha", "KEY", "STRIPE_KEY_2",
+        "private_pem", "code_verifier", "SAMLResponse",
+    ],
+)  # fmt: skip
+def test_less_usual_names_of_secrets(key: str) -> None:
+    assert masker.mask({key: "hunter2"}) == {key: MASK}
+    assert masker.mask_text(f"{key}=hunter2") == f"{key}=***"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "primary_key", "foreign_key", "partition_key", "sort_key", "hotkey", "monkey", "keyboard", "turkey", "key",
+        "primarykey", "cachekey", "cache_key_2", "sortKeys", "keys", "keyword", "community", "code", "status_code",
+        "country_code", "answer", "access", "recovery", "parameter_key", "number", "serial_number", "backup",
+    ],
+)  # fmt: skip
+def test_names_that_only_resemble_secrets(key: str) -> None:
+    assert masker.mask({key: "abc"}) == {key: "abc"}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "card_number",
+        "credit_card_number",
+        "pin_number",
+        "ssn_number",
+        "user_pin_num",
+        "otp_number",
+        "cvv_number",
+    ],
+)
+def test_a_number_named_a_secrets_number_is_no_count(key: str) -> None:
+    assert masker.mask({key: 1234}) == {key: MASK}
+    assert masker.mask({key: "1234"}) == {key: MASK}
+
+
+def test_counts_stay_visible() -> None:
+    counts = {"max_tokens": 4096, "token_count": 3, "tokens": 812, "num_tokens": 5, "number_of_tokens": 6}
+    assert masker.mask(counts) == counts
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Server=x;Password=hun ter2;Database=y", "Server=x;Password=***;Database=y"),
+        ("Server=x;Pwd=hun ter2", "Server=x;Pwd=***"),
+        ("jdbc:sqlserver://h;user=sa;password=hun ter2", "jdbc:sqlserver://h;user=sa;password=***"),
+        ("password=correct horse battery", "password=***"),
+        ("password=correct horse battery user=bob\nhost: h", "password=*** user=bob\nhost: h"),
+        ("password: a, hunter2\nnext line", "password: ***\nnext line"),
+        ("tokens=5 used by model", "tokens=5 used by model"),
+        ("GET /p?token=hunter2 HTTP/1.1", "GET /p?token=*** HTTP/1.1"),
+        ("--token=hunter2 --port 80", "--token=*** --port 80"),
+        ("run --password -hunter2 x", "run --password *** x"),
+        ("WHERE token = :token AND id = :id", "WHERE token = *** AND id = :id"),
+        ("password=a\\ hunter2", "password=***"), ("PASSWORD=$(echo hunter2) x", "PASSWORD=*** x"),
+        ("pw='it''s hunter2' x", "pw=*** x"), ("password='abc'hunter2 x", "password=*** x"),
+        ("'password=hun ter2', 'b'", "'password=***', 'b'"),
+        ('secret: {"a": {"b": "x"}, "c": "hunter2"} end', "secret: *** end"),
+        ('api_keys = ["a]b", "hunter2"] end', "api_keys = *** end"), ("secret=[a]hunter2 end", "secret=*** end"),
+        ("secret: [a, (b, hunter2", "secret: ***"),
+        ("password: |\n  hunter2\n  hunter2\nuser: bob", "password: ***\nuser: bob"),
+        ("db:\n  password: >-\n    hunter2\n\n    hunter2\n  user: bob", "db:\n  password: ***\n  user: bob"),
+        ("password:\n  - hunter2\n  - hunter2\nuser: bob", "password:\n  ***\nuser: bob"),
+        ("passwords:\n- hunter2\n- hunter2\nuser: bob", "passwords:\n***\nuser: bob"),
+        ("[('x-api-key', 'hunter2')]", "[('x-api-key', ***)]"),
+        ("[(b'x-api-key', b'hunter2')]", "[(b'x-api-key', ***)]"),
+        ("x ['x-api-key', 'hunter2'] y", "x ['x-api-key', ***] y"),
+        ("missing: ['password', 'email', 'name']", "missing: ['password', 'email', 'name']"),
+        ("{'name': 'password', 'value': 'hunter2'}", "{'name': 'password', 'value': ***}"),
+        ("{'value': 'hunter2', 'name': 'password'}", "{'value': ***, 'name': 'password'}"),
+        ("{'name': 'color', 'value': 'red'}", "{'name': 'color', 'value': 'red'}"),
+        ("EnvVar(name='DB_PASSWORD', value='hunter2')", "EnvVar(name='DB_PASSWORD', value=***)"),
+        ('<add key="Password" value="hunter2"/>', '<add key="Password" value=***/>'),
+        ('<add value="hunter2" key="Password"/>', '<add value=*** key="Password"/>'),
+        ("<password><![CDATA[hun<ter2]]></password>", "<password>***</password>"),
+        ("<note><![CDATA[hello]]></note>", "<note><![CDATA[hello]]></note>"),
+        ("scott/hunter2@orcl", "scott/***@orcl"), ("scott/hunter2@//host:1521/orcl", "scott/***@//host:1521/orcl"),
+        ("actions/checkout@v4", "actions/checkout@v4"), ("@scope/pkg@1.2.3", "@scope/pkg@1.2.3"),
+        ("postgresql://u:hunter2", "postgresql://u:***"), ("https://u:hunter2/x", "https://u:***/x"),
+        ("see http://h:8000, then", "see http://h:8000, then"), ("http://h:{port}/x", "http://h:{port}/x"),
+        ("mongodb://h1:27017,h2/db", "mongodb://h1:27017,h2/db"), ("http://[::1]:80/", "http://[::1]:80/"),
+        ("ws://h/?code_verifier=hunter2", "ws://h/?code_verifier=***"),
+        ("http://h/?SAMLResponse=hunter2", "http://h/?SAMLResponse=***"),
+        ("x [type=a, input_value='hun, ]ter2', input_type=str]", "x [type=a, input_value=***, input_type=str]"),
+    ],
+)  # fmt: skip
+def test_more_secrets_within_text(text: str, shown: str) -> None:
+    assert masker.mask_text(text) == shown
+    assert masker.mask_text(shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ({"value": "hunter2", "name": "DB_PASSWORD"}, {"value": MASK, "name": "DB_PASSWORD"}),
+        ({"key": "password", "val": "hunter2"}, {"key": "password", "val": MASK}),
+        (
+            {"ParameterValue": "hunter2", "ParameterKey": "DBPassword"},
+            {"ParameterValue": MASK, "ParameterKey": "DBPassword"},
+        ),
+        ({"name": b"password", "value": ["hunter2"]}, {"name": "password", "value": MASK}),
+        ({"value": "red", "name": "color"}, {"value": "red", "name": "color"}),
+        (["mysqld", "--password", "hunter2"], ["mysqld", "--password", MASK]),
+        (("mysqld", "--password", "-hunter2", "x"), ["mysqld", "--password", MASK, "x"]),
+        (["mysql", "-phunter2"], ["mysql", "-p***"]),
+        (["--port", "80"], ["--port", "80"]),
+        (["-", 5, "--token", None], ["-", 5, "--token", None]),
+        (["--token", {"a": "hunter2"}], ["--token", MASK]),
+    ],
+)
+def test_secrets_named_beside_their_values(value: object, shown: object) -> None:
+    assert masker.mask(value) == shown
+
+
+def test_the_characters_of_one_walk_are_bounded() -> None:
+    many = {"a": ["a= b:c@  " * 1800] * 1000, "password": "hunter2"}
+    started = time.process_time()
+    shown = masker.mask(many)
+    assert time.process_time() - started < 1.5  # 5.4 s without a bound
+    assert isinstance(shown, dict)
+    assert shown["a"][0].startswith("a= b:c@  ")
+    assert shown["a"][-1] == f"<text of {9 * 1800} characters>"
+    assert shown["password"] in (MASK, "<text of 7 characters>")
+    long_keys = masker.mask([{f"{n} a= b:c@d {'x' * 10_000}": 1} for n in range(900)])
+    assert len(text_of(long_keys)) < 1_300_000
+    assert "<text of 1001" in text_of(long_keys)
+
+
+def test_a_message_is_masked_before_it_is_cut() -> None:
+    secret = "Sup3rSecretPassw0rd-that-is-long"
+    for words in range(440, 520):
+        shown = masker.mask_error(ValueError("x " * words + f"at app:{secret}@db/prod " + "y " * 600))
+        assert "Sup3r" not in shown
+        assert len(shown) < 1100
+    assert masker.mask_error(ValueError("y" * 5000)).startswith("ValueError: y")
+
+
+class Checked(pydantic.BaseModel):
+    db_password: str = pydantic.Field(min_length=12)
+    pin: pydantic.SecretStr = pydantic.Field(min_length=12)
+    options: dict[str, int]
+
+
+def test_what_was_wrong_is_shown_of_a_validation_error_but_no_input() -> None:
+    with pytest.raises(pydantic.ValidationError) as caught:
+        Checked.model_validate(
+            {"db_password": "hunter2", "pin": "hunter2", "options": {"api_key": "hunter2"}}
+        )
+    shown = "db_password (string_too_short), pin (too_short), options.api_key (int_parsing)"
+    assert masker.mask_error(caught.value) == f"ValidationError: {shown}"
+    wrapped = masker.mask_error(RuntimeError(str(caught.value)))
+    assert "hunter2" not in wrapped
+    assert "string_too_short" in wrapped
+
+    class Odd(Exception):
+        def errors(self) -> object:
+            return [("hunter2",)]
+
+    assert masker.mask_error(Odd("bad input='hunter2 x' given")) == "Odd: bad input=***"

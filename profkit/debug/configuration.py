@@ -15,8 +15,9 @@ from typing import cast
 
 import psutil
 
-from profkit.masking import MASK, Masker
-from profkit.masking.values import named_parts
+from profkit.masking import Masker
+from profkit.masking.arguments import hide_arguments
+from profkit.masking.parts import named_parts
 
 MAX_ARGUMENTS = 200
 MAX_DISTRIBUTIONS = 2000
@@ -63,17 +64,10 @@ def distributions() -> Mapping[str, str]:
 
 
 def mask_arguments(arguments: list[str], masker: Masker) -> list[str]:
-    """A command line without secrets: `--token=x`, `--token x` and `TOKEN=x`; at most 200 arguments."""
-    shown: list[str] = []
-    secret = False
-    for argument in arguments[:MAX_ARGUMENTS]:
-        option = argument.startswith("-")
-        if secret and not option:
-            shown.append(MASK)
-            secret = False
-            continue
-        secret = option and "=" not in argument and masker.is_secret(argument.lstrip("-"))
-        shown.append(masker.mask_text(argument))
+    """A command line without secrets: `--token=x`, `--token x`, `mysql -px`, `TOKEN=x`; at most 200 arguments."""
+    looked_at = arguments[:MAX_ARGUMENTS]
+    hidden = hide_arguments(looked_at, masker.is_secret)
+    shown = [hidden[at] if at in hidden else masker.mask_text(one) for at, one in enumerate(looked_at)]
     left = len(arguments) - len(shown)
     return [*shown, f"... ({left} more)"] if left else shown
 

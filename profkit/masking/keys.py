@@ -32,31 +32,40 @@ _PARTS = re.compile(
     "passw|passphrase|motdepasse|contrasena|secret|credential|apikey|accesskey|privatekey|privkey|"
     "encryptionkey|signingkey|masterkey|sharedkey|accountkey|subscriptionkey|sshkey|sessionid|sessionkey|"
     "sessid|authorization|cookie|accesstoken|refreshtoken|idtoken|authtoken|bearertoken|licensekey|pgpass|"
-    "keypass|storepass|creditcard|cardnumber"
+    "keypass|storepass|creditcard|cardnumber|passcode|recoverycode|backupcode|accesscode|verificationcode|"
+    "invitecode|unlockcode|onetimecode|codeverifier|securityanswer|seedphrase|mnemonic|clientassertion|"
+    "samlresponse|samlassertion|privatepem|r[ow]community|snmp[a-z0-9]{0,16}community"
 )
 _WORDS = _set(
     "pass pwd pswd psw pw pat token tokens auth oauth authentication jwt jws otp totp mfa pin cvv cvc ssn iban "
-    "bearer creds cred salt pepper signature sig csrf xsrf csrftoken xsrftoken sid sas hmac nonce"
+    "bearer creds cred salt pepper signature sig csrf xsrf csrftoken xsrftoken sid sas hmac nonce psk senha clave "
+    "kennwort parola"
 )
-_ENDINGS = re.compile("(?:pass|pwd|token|tokens|creds)$")
+_ENDINGS = re.compile("(?:pass|pwd|pw|token|tokens|creds)$")
 _NOT_ENDINGS = _set("bypass compass encompass trespass overpass underpass")
+_KEY_ENDING = re.compile("(.+)keys?")
+_NOT_KEYS = _set(
+    "mon don tur whis hoc joc lac smo po mic hic ric flun malar off low high latch hot soft shift ctrl control alt "
+    "meta arrow enter tab escape sub super multi"
+)
 _ADDRESSES = _set("dsn conninfo")
 _PLAIN_BEFORE_KEY = _set(
     "cache primary partition sort foreign routing public group hash index lookup dict natural row map object "
     "bucket redis idempotency dedup shard order join unique composite field config setting tag metric label "
-    "message event kafka storage profile file path name item any the by"
+    "message event kafka storage profile file path name item any the by parameter param option header attribute "
+    "property column record entry document search ordering grouping"
 )
 _COUNT_WORDS = _set(
-    "count counts limit limits max min num number total length len size ttl timeout expiry expires lifetime age "
+    "count counts limit limits max min total length len size ttl timeout expiry expires lifetime age "
     "seconds minutes hours days ms rate budget usage used prompt completion input output cached reasoning per "
-    "enabled required retries attempts rotation"
+    "enabled required retries attempts rotation stdin"
 )
 _PLACE_WORDS = _set("url uri endpoint host file path dir directory sock socket location")
 _HASH_WORDS = _set(
     "revision rev commit sha sha1 sha256 sha512 md5 git digest checksum hash etag integrity version build release "
     "deploy image ref trace traceparent span request id ids uuid ulid guid fingerprint"
 )
-_QUERY_WORDS = _set("key code sig state assertion ticket")
+_QUERY_WORDS = _set("key code sig state assertion ticket samlart")
 _SPLIT = re.compile("[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
@@ -80,7 +89,8 @@ def classify(key: str, extra: frozenset[str] = frozenset()) -> Kind:
         return Kind.PLACE
     if compact.endswith(("authorization", "cookie")):
         return Kind.HEADER
-    if any(word in compact for word in extra):
+    # KEY is a setting's or variable's name; in lower case it is any mapping's.
+    if key == "KEY" or any(word in compact for word in extra):
         return Kind.SECRET
     if not _is_secret(words, compact):
         return _harmless(words, compact)
@@ -97,9 +107,18 @@ def is_secret_parameter(name: str, kind: Kind) -> bool:
 def _is_secret(words: list[str], compact: str) -> bool:
     if not _WORDS.isdisjoint(words) or compact in _WORDS or _PARTS.search(compact):
         return True
-    if len(words) > 1 and words[-1] in ("key", "keys"):
-        return words[-2] not in _PLAIN_BEFORE_KEY
-    return any(_ENDINGS.search(word) and word not in _NOT_ENDINGS for word in words)
+    named = [word for word in words if not word.isdigit()]
+    if len(named) > 1 and named[-1] in ("key", "keys"):
+        return named[-2] not in _PLAIN_BEFORE_KEY
+    return any(_has_secret_ending(word) for word in words)
+
+
+def _has_secret_ending(word: str) -> bool:
+    """Whether a word that was not split ends as a secret does: `dbpass`, `rootpw`, `jwtkey`; not `monkey`."""
+    if _ENDINGS.search(word):
+        return word not in _NOT_ENDINGS
+    found = _KEY_ENDING.fullmatch(word)
+    return found is not None and found[1] not in _NOT_KEYS and found[1] not in _PLAIN_BEFORE_KEY
 
 
 def _harmless(words: list[str], compact: str) -> Kind:

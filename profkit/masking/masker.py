@@ -14,7 +14,9 @@ from typing import TypeVar, cast
 import orjson
 
 from profkit.masking.keys import Kind, classify
-from profkit.masking.text import MASK, is_address, is_number, is_place, is_suspect, scrub
+from profkit.masking.shapes import MASK, is_address, is_number, is_place
+from profkit.masking.text import is_suspect, scrub
+from profkit.masking.validation import invalid_parts, without_input
 from profkit.masking.values import Walk
 from profkit_storage.errors import ConfigurationError
 
@@ -22,6 +24,9 @@ __all__ = ["MASK", "MAX_TEXT", "Masker", "masker"]
 
 MAX_TEXT = 16_384
 """Characters of one string that are shown; the rest is cut, at a space so that no half secret remains."""
+
+MAX_ERROR = 1024
+"""Characters of an exception's message that are shown."""
 
 _MAX_JSON = 65_536
 _MAX_REMEMBERED = 2048
@@ -67,13 +72,21 @@ class Masker:
         return self.mask_text_under(text, Kind.PLAIN)
 
     def mask_error(self, error: BaseException) -> str:
-        """An exception's type and its masked message, on one line: `ValueError: no such pool`."""
+        """An exception's type and its masked message, on one line: `ValueError: no such pool`.
+
+        Of a validation error, only where it is and of what kind: `ValidationError: port (int_parsing)`.
+        """
         name = type(error).__name__
         try:
-            message = " ".join(str(error)[: MAX_TEXT // 16].split())
-        except Exception:  # noqa: BLE001 - the exception's own __str__ is broken
+            invalid = invalid_parts(error)
+            message = without_input(str(error)) if invalid is None else ""
+        except Exception:  # noqa: BLE001 - the exception's own code is broken
             return name
-        return f"{name}: {self.mask_text(message)}" if message else name
+        if invalid is None:
+            message = " ".join(self.mask_text(message).split())
+        else:
+            message = ", ".join(f"{self.name(place)} ({self.name(kind)})".lstrip() for place, kind in invalid)
+        return f"{name}: {_shorten(message)}" if message else name
 
     def is_secret(self, key: str) -> bool:
         """Whether a value under `key` is hidden whatever it is."""
@@ -107,13 +120,13 @@ class Masker:
             )
             if not shown:
                 return MASK
-        elif not is_suspect(text) and not self._rules and len(text) <= MAX_TEXT:
+        elif len(text) <= MAX_TEXT and not self._rules and not is_suspect(text):
             return text if text.isascii() else _encodable(text)
         json = self._json(text)
         if json is not None:
             return _cut(json)[0]
-        text, cut = _cut(_encodable(text))
-        text = scrub(text, self.kind, self._rules, hashes=kind is Kind.HASH)
+        text, cut = _cut(text)
+        text = scrub(_encodable(text), self.kind, self._rules, hashes=kind is Kind.HASH)
         return f"{text}... ({cut} more characters)" if cut else text
 
     def _json(self, text: str) -> str | None:
@@ -142,6 +155,13 @@ def _cut(text: str) -> tuple[str, int]:
     head = text[:MAX_TEXT]
     place = max(head.rfind(mark) for mark in " \n\t")
     return head[: place + 1], len(text) - place - 1
+
+
+def _shorten(message: str) -> str:
+    """At most `MAX_ERROR` characters of a message that is masked already."""
+    if len(message) <= MAX_ERROR:
+        return message
+    return f"{message[:MAX_ERROR].rpartition(' ')[0] or message[:MAX_ERROR]}..."
 
 
 def _encodable(text: str) -> str:

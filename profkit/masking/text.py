@@ -12,10 +12,10 @@ from urllib.parse import unquote
 
 from profkit.masking.entropy import hide_random
 from profkit.masking.keys import Kind, is_secret_parameter
+from profkit.masking.pairs import mask_pairs
+from profkit.masking.shapes import MASK
 
-MASK = "***"
-
-_SUSPECT = re.compile(r"[:=@%]|--|</|[A-Za-z0-9+/_.-]{12}|(?i:bearer|basic)\s")
+_SUSPECT = re.compile(r"[:=@%]|--|</|[\"'],|[A-Za-z0-9+/_.-]{12}|(?i:bearer|basic)\s")
 _WORDS = re.compile(r"(?!(?:[sr]k|whsec)_)[a-z]{1,15}(?:[._/][a-z]{1,15})*+")
 _PEM = re.compile(
     r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----.*?(?:-----END [A-Z0-9 ]{0,60}-----|\Z)",
@@ -24,19 +24,13 @@ _PEM = re.compile(
 _URL = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]*+)://([^\s/?#]*+)([^\s\"'<>]*+)")
 _USERINFO = re.compile(r"(?<![\w.+%~-])([\w.+%~-]++):[^\s/]{1,256}@(?=[\w.\[-])")
 _SCHEME = re.compile(r"(?<![\w-])(bearer|basic)([ \t]++)((?:token[ \t]++)?[^\s,;\"'<>]++)", re.IGNORECASE)
-_PAIR = re.compile(r"(?<![\w%.-])([\w%.-]++(?:\[[\w'\"-]*+\])?)\\*+[\"']?\s{0,8}[=:]{1,3}>?")
-_TAG = re.compile(r"<([\w.:-]++)(?:\s[^<>]{0,200})?>([^<>]++)(?=<)")
 _ORACLE = re.compile(r"(jdbc:oracle:\w{1,16}:[\w$#]{0,128})/[^\s@]{1,256}@", re.IGNORECASE)
-_OPTION = re.compile(r"(?<![\w-])--([\w-]++)[\"']?,?\s{1,4}(?!-)")
-_VALUE = re.compile(
-    r"""\s{0,8}(?P<value>[bru]{0,2}\\*+"(?:[^"\\]|\\.)*+"?
-    |[bru]{0,2}\\*+'(?:[^'\\]|\\.)*+'?
-    |[\[({][^\])}]*+[\])}]?
-    |(?:[^\s&;,"']|[&;,](?!\s{0,4}[\w.%-]++\s{0,4}[=:])(?=\S)|["'](?=\w))*+)""",
-    re.DOTALL | re.VERBOSE,
+_LOGIN = re.compile(  # `scott/tiger@orcl`; but not `actions/checkout@v4`, `library/redis@sha256:...`
+    r"(?<![\w./@:%+~$-])([A-Za-z][\w$#]{0,30}+)/[^\s/@\"'<>]{1,128}+@(?=//|[A-Za-z])"
+    r"(?!v?\d|sha256:|[0-9a-f]{7,40}\b|(?:main|master|latest|stable|next|dev|develop|beta|alpha|release)\b)"
 )
-_LINE = re.compile(r"\s{0,8}(?P<value>\\*+\"[^\"\r\n]*+\"?|'[^'\r\n]*+'?|[^\r\n\"']*+)")
-_NUMBER = re.compile(r"[+-]?\d{1,10}(?:\.\d{1,10})?[a-zA-Z]{0,2}(?![\w-])")
+_INPUT = re.compile(r"\binput_value=(?:[^\n]*(?=, input_type=)|[^\n]*)")
+_NO_PORT = re.compile(r"(?!\d{1,5}(?:,|[^\w]{0,3}$))[\w!-][^{}<>]*+$")
 _WEB = ("http", "https", "ws", "wss")
 _TOKENS = re.compile(
     r"(?<![A-Za-z0-9])(?:"
@@ -72,21 +66,6 @@ def scrub(
     return hide_random(text, MASK, hashes=hashes)
 
 
-def is_place(text: str) -> bool:
-    """Whether `text` is a URL or an absolute or explicitly relative path."""
-    return "://" in text or text.startswith(("/", "./", "../", "~", "\\\\")) or text[1:3] in (":\\", ":/")
-
-
-def is_address(text: str) -> bool:
-    """Whether `text` is a URL, a path, or a `key=value` connection string."""
-    return is_place(text) or re.search(r"\w\s{0,4}=\s{0,4}[^\s=]", text) is not None
-
-
-def is_number(text: str) -> bool:
-    """Whether `text` is a plain number, with at most a two-letter unit."""
-    return _NUMBER.fullmatch(text) is not None
-
-
 def _decoded(text: str, classify: Callable[[str], Kind]) -> str:
     """Percent-decoded and masked if that uncovers a secret, otherwise as it was."""
     plain = text
@@ -105,18 +84,14 @@ def _known(text: str, classify: Callable[[str], Kind]) -> str:
         text = _URL.sub(lambda found: _url(found, classify), text)
     if "@" in text:
         text = _ORACLE.sub(rf"\1/{MASK}@", _USERINFO.sub(rf"\1:{MASK}@", text))
+        text = _LOGIN.sub(rf"\1/{MASK}@", text)
+    if "input_value=" in text:  # pydantic's
+        text = _INPUT.sub(f"input_value={MASK}", text)
     if "." in text:
         text = _HOOK.sub(rf"\1{MASK}", text)
     if " " in text or "\t" in text:
         text = _SCHEME.sub(_authorization, text)
-    if "=" in text or ":" in text:
-        text = _pairs(_PAIR, text, classify)
-    if "</" in text:
-        text = _TAG.sub(
-            lambda tag: tag[0] if not _hides(tag[1], tag[2], classify) else f"<{tag[1]}>{MASK}", text
-        )
-    if "--" in text:
-        text = _pairs(_OPTION, text, classify)
+    text = mask_pairs(text, classify)
     return _TOKENS.sub(MASK, text)
 
 
@@ -130,9 +105,14 @@ def _url(found: re.Match[str], classify: Callable[[str], Kind]) -> str:
         # A web address's user is often the token itself (Sentry, `https://TOKEN:x-oauth-basic@...`).
         user, colon, _ = userinfo.partition(":")
         userinfo = MASK if web else (f"{user}:{MASK}" if colon else _TOKENS.sub(MASK, user))
+    elif "@" not in rest:
+        host, colon, port = authority.rpartition(":")
+        if colon and "[" not in authority and _NO_PORT.match(port):  # `postgresql://user:password`, no host
+            rest = f"{host}:{MASK}{tail}"
     pieces = re.split(r"([?&;#])", rest)
     for place in range(2, len(pieces), 2):
-        pieces[place] = _parameter(pieces[place], classify)
+        if web or pieces[place - 1] != ";":  # `sqlserver://h;password=a b`: as any `key=value`
+            pieces[place] = _parameter(pieces[place], classify)
     return f"{scheme}://{userinfo}{''.join(pieces)}"
 
 
@@ -160,33 +140,3 @@ def _authorization(found: re.Match[str]) -> str:
     if scheme.lower() == "basic" and word and not alone:  # "basic usage", "Basic Authentication"
         return found[0]
     return f"{scheme}{space}{MASK}"
-
-
-def _pairs(pattern: re.Pattern[str], text: str, classify: Callable[[str], Kind]) -> str:
-    """The values of `key=value`, `key: value`, `"key": "value"` and `--key value` masked where the key says so."""
-    kept: list[str] = []
-    done = 0
-    for found in pattern.finditer(text):
-        if found.start() < done:
-            continue
-        kind = classify(found[1])
-        if kind is Kind.PLAIN or kind is Kind.HASH:
-            continue
-        value = (_LINE if kind is Kind.HEADER else _VALUE).match(text, found.end())
-        if value is None or not value["value"] or _may_show(kind, value["value"]):
-            continue
-        kept.append(text[done : value.start("value")] + MASK)
-        done = value.end("value")
-    return "".join([*kept, text[done:]]) if kept else text
-
-
-def _hides(key: str, value: str, classify: Callable[[str], Kind]) -> bool:
-    kind = classify(key)
-    return kind not in (Kind.PLAIN, Kind.HASH) and not _may_show(kind, value)
-
-
-def _may_show(kind: Kind, value: str) -> bool:
-    bare = value.strip("\"'\\,;)]}")
-    if kind is Kind.COUNT or bare == MASK:  # what is masked already keeps what is behind it
-        return bare == MASK or is_number(bare)
-    return (kind is Kind.PLACE and is_place(bare)) or (kind is Kind.ADDRESS and is_address(bare))

@@ -2,65 +2,49 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
-import decimal
 import enum
-import fractions
-import ipaddress
 import math
 import pathlib
 import re
-import types
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import cast
 
+from profkit.masking.arguments import hide_arguments
 from profkit.masking.keys import Kind
-from profkit.masking.text import MASK
+from profkit.masking.parts import (
+    MAX_ITEMS,
+    Part,
+    address,
+    describe,
+    is_address,
+    named_parts,
+    type_name,
+)
+from profkit.masking.shapes import MASK
+
+__all__ = ["MAX_CHARACTERS", "MAX_DEPTH", "MAX_ITEMS", "MAX_NODES", "Walk", "named_parts", "type_name"]
 
 MAX_DEPTH = 12
-MAX_ITEMS = 1000
-"""Items of one container that are shown."""
 MAX_NODES = 20_000
 """Values of one walk that are shown."""
+MAX_CHARACTERS = 1_000_000
+"""Characters of one walk's longer texts that are looked at, about a third of a second; of others, how many they are."""
+_SHORT = 64  # not counted: there are at most `MAX_NODES` of them
+_LOOKED_AT = 65_536
 _MAX_BYTES = 4096
 
-_PRINTED = (
-    uuid.UUID,
-    decimal.Decimal,
-    fractions.Fraction,
-    ipaddress.IPv4Address,
-    ipaddress.IPv6Address,
-    ipaddress.IPv4Network,
-    ipaddress.IPv6Network,
-    range,
-    complex,
-    dt.timezone,
-    dt.datetime,
-    dt.date,
-    dt.time,
-)
 # Text types whose own `str` is harmless code but shows passwords: printed, then masked as text.
 _ADDRESSES = ("URL", "_BaseUrl", "_BaseMultiHostUrl", "Url", "MultiHostUrl", "DatabaseURL")
-_ADDRESS_MODULES = (
-    "httpx",
-    "httpx2",
-    "starlette",
-    "pydantic",
-    "pydantic_core",
-    "sqlalchemy",
-    "yarl",
-    "databases",
-)
 _SECRETS = ("SecretStr", "SecretBytes", "Secret", "_SecretBase")
+_VALUE_NAMES = tuple(
+    spell(word)
+    for word in ("value", "values", "val", "default", "content", "contents", "data")
+    for spell in (str.lower, str.capitalize, str.upper)
+)
 _KEYED = {Kind.SECRET, Kind.HEADER, Kind.COUNT, Kind.PLACE, Kind.ADDRESS}
-
-
-Part = tuple[object, object, bool]
-"""Name, value, and whether its owner leaves it out of its own repr: then it is hidden."""
 
 
 class Walk:
@@ -69,11 +53,12 @@ class Walk:
     def __init__(
         self, text: Callable[[str, Kind], str], name: Callable[[str], str], kind: Callable[[str], Kind]
     ) -> None:
-        self._text = text
-        self._name = name
+        self._mask_text = text
+        self._mask_name = name
         self._kind = kind
         self._above: set[int] = set()
         self._left = MAX_NODES
+        self._characters = MAX_CHARACTERS
 
     def value(self, value: object, kind: Kind) -> object:
         """A JSON-able copy of `value`, whose key is of `kind`."""
@@ -88,11 +73,27 @@ class Walk:
         try:
             if cls is dict:
                 items = cast("dict[object, object]", value).items()
-                pairs = ((key, part, False) for key, part in list(islice(items, MAX_ITEMS + 1)))
+                pairs = [(key, part, False) for key, part in list(islice(items, MAX_ITEMS + 1))]
                 return self._container(value, kind, lambda: self._mapping(pairs, kind))
             return self._other(value, kind)
         except Exception:  # noqa: BLE001 - the value's own code failed: say what it was, and go on
             return f"<unreadable {type_name(cls)}>"
+
+    def _text(self, text: str, kind: Kind) -> str:
+        size = len(text)
+        if size > _SHORT and not self._afford(size):
+            return f"<text of {size} characters>"
+        return self._mask_text(text, kind)
+
+    def _name(self, text: str) -> str:
+        size = len(text)
+        return (
+            self._mask_name(text) if size <= _SHORT or self._afford(size) else f"<text of {size} characters>"
+        )
+
+    def _afford(self, size: int) -> bool:
+        self._characters -= min(size, _LOOKED_AT)
+        return self._characters >= 0
 
     def _number(self, value: float, kind: Kind) -> object:
         if kind is Kind.SECRET or kind is Kind.HEADER or kind is Kind.PLACE or kind is Kind.ADDRESS:
@@ -118,8 +119,8 @@ class Walk:
         names = {base.__name__ for base in type(value).__mro__}
         if not names.isdisjoint(_SECRETS):
             return MASK
-        if not names.isdisjoint(_ADDRESSES) and _is_address(type(value)):
-            return self._text(_address(value), kind)
+        if not names.isdisjoint(_ADDRESSES) and is_address(type(value)):
+            return self._text(address(value), kind)
         pairs = named_parts(value)
         if pairs is not None:
             return self._container(value, kind, lambda: self._mapping(pairs, kind))
@@ -170,20 +171,34 @@ class Walk:
     def _mapping(self, pairs: Iterable[Part], above: Kind) -> dict[str, object]:
         """Named parts; under a secret's name (`tokens`) a harmless name changes nothing."""
         shown: dict[str, object] = {}
-        named = Kind.PLAIN
-        for place, (key, value, hidden) in enumerate(pairs):
+        parts = pairs if isinstance(pairs, list) else list(islice(pairs, MAX_ITEMS + 1))
+        for place, (key, value, hidden) in enumerate(parts):
             if place >= MAX_ITEMS or self._left <= 0:
                 shown["..."] = "<more>"
                 break
             name, kind = self._key(key)
+            if kind not in _KEYED and name.endswith(_VALUE_NAMES):
+                named = self._named(parts)
+                kind = named if named is not Kind.PLAIN else kind
             if above in _KEYED and kind not in _KEYED:
                 kind = above
-            if name.lower() in ("name", "key") and isinstance(value, str):
-                named = self._kind(value)  # {"name": "DB_PASSWORD", "value": ...}
-            if name.lower() == "value" and named is not Kind.PLAIN:
-                kind = named
             shown[_free(name, shown)] = MASK if hidden and value is not None else self.value(value, kind)
         return shown
+
+    def _named(self, parts: list[Part]) -> Kind:
+        """Of `{"value": ..., "name": "DB_PASSWORD"}`, what that name says."""
+        found = Kind.PLAIN
+        for key, value, _ in parts:
+            if (
+                isinstance(key, str)
+                and isinstance(value, str | bytes)
+                and key.lower().endswith(("name", "key"))
+            ):
+                kind = self._kind(value if isinstance(value, str) else value.decode("utf-8", "replace"))
+                if kind in _KEYED:
+                    return kind
+                found = kind if kind is Kind.HASH else found
+        return found
 
     def _key(self, key: object) -> tuple[str, Kind]:
         if isinstance(key, str):
@@ -205,79 +220,15 @@ class Walk:
             name, named = self._key(found[0])
             if named is not Kind.PLAIN and named is not Kind.HASH:
                 return [name, self.value(found[1], named)]
+        hidden: dict[int, str] = {}
+        if any(isinstance(item, str) and item[:1] == "-" for item in found):  # perhaps a command line
+            hidden = hide_arguments(found, lambda name: self._kind(name) in (Kind.SECRET, Kind.HEADER))
         shown: list[object] = []
-        for item in found[:MAX_ITEMS]:
+        for place, item in enumerate(found[:MAX_ITEMS]):
             if self._left <= 0:
                 break
-            shown.append(self.value(item, kind))
+            shown.append(hidden[place] if place in hidden else self.value(item, kind))
         return shown if len(shown) == len(found) else [*shown, "<more>"]
-
-
-def type_name(cls: type) -> str:
-    """`module.QualName` of a type, without `builtins.`; nothing of the type's own code is run."""
-    name = cast(str, type.__dict__["__qualname__"].__get__(cls))
-    module = cast(object, type.__dict__["__module__"].__get__(cls))
-    return f"{module}.{name}" if isinstance(module, str) and module != "builtins" else name
-
-
-def describe(value: object) -> str:
-    """A value without parts: printed if its type is known to print harmlessly, otherwise only what it is."""
-    cls = type(value)
-    if cls in _PRINTED:
-        return str(value)
-    if isinstance(value, dt.datetime):  # pandas' timestamps and their like
-        return dt.datetime.isoformat(value)
-    if isinstance(value, type):
-        return f"<class {type_name(value)}>"
-    if isinstance(value, types.FunctionType | types.BuiltinFunctionType):
-        return f"<function {value.__module__}.{value.__qualname__}>"
-    return f"<module {value.__name__}>" if isinstance(value, types.ModuleType) else f"<{type_name(cls)}>"
-
-
-def named_parts(value: object) -> Iterable[Part] | None:
-    """The parts of a mapping, dataclass, pydantic model, named tuple or namespace; `None` of anything else."""
-    if isinstance(value, Mapping):
-        mapping = cast("Mapping[object, object]", value)
-        return ((key, mapping[key], False) for key in list(islice(mapping, MAX_ITEMS + 1)))
-    cls = type(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return ((f.name, getattr(value, f.name, None), not f.repr) for f in dataclasses.fields(value))
-    if any(base.__name__ == "BaseModel" and base.__module__.startswith("pydantic") for base in cls.__mro__):
-        return _model(value)
-    if isinstance(value, types.SimpleNamespace) or type_name(cls) == "argparse.Namespace":
-        return ((name, part, False) for name, part in list(vars(value).items()))
-    return _named_tuple(value) or _attrs(value)
-
-
-def _named_tuple(value: object) -> Iterable[Part] | None:
-    names: object = getattr(type(value), "_fields", None)
-    if not isinstance(value, tuple) or not isinstance(names, tuple):
-        return None
-    parts = cast("tuple[object, ...]", value)
-    return [(name, part, False) for name, part in zip(cast("tuple[object, ...]", names), parts, strict=False)]
-
-
-def _attrs(value: object) -> Iterable[Part] | None:
-    fields = cast("Iterable[object]", getattr(type(value), "__attrs_attrs__", ()))
-    names = [(str(getattr(f, "name", "")), bool(getattr(f, "repr", True))) for f in fields]
-    return [(name, getattr(value, name, None), not shown) for name, shown in names] or None
-
-
-def _model(value: object) -> Iterable[Part]:
-    """A pydantic model's fields as they are, not as its own serializers would print them."""
-    fields = cast("Mapping[str, object]", getattr(type(value), "model_fields", {}))
-    extra = cast("Mapping[str, object] | None", getattr(value, "__pydantic_extra__", None))
-    for name, part in [*vars(value).items(), *(extra or {}).items()]:
-        yield name, part, not getattr(fields.get(name), "repr", True)
-
-
-def _is_address(cls: type) -> bool:
-    return any(str(base.__module__).partition(".")[0] in _ADDRESS_MODULES for base in cls.__mro__[:-1])
-
-
-def _address(value: object) -> str:
-    render = getattr(value, "render_as_string", None)  # SQLAlchemy's URL
-    return cast(str, render(hide_password=False)) if render is not None else str(value)
 
 
 def _free(name: str, taken: Mapping[str, object]) -> str:

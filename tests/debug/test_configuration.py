@@ -133,6 +133,32 @@ def test_a_function_that_raises_or_is_asynchronous_is_shown_as_such() -> None:
     assert report(later)["application"] == {"error": "the function is asynchronous; give one that is not"}
 
 
+def test_a_settings_function_that_validates_shows_no_input() -> None:
+    class Checked(pydantic.BaseModel):
+        db_password: str = pydantic.Field(min_length=12)
+        pin: pydantic.SecretStr = pydantic.Field(min_length=12)
+        opts: dict[str, int]
+
+    def load() -> object:
+        return Checked.model_validate(
+            {"db_password": "hunter2", "pin": "hunter2", "opts": {"api_key": "hunter2"}}
+        )
+
+    shown = "ValidationError: db_password (string_too_short), pin (too_short), opts.api_key (int_parsing)"
+    assert report(load)["application"] == {"error": shown}
+
+
+def test_a_long_error_is_masked_before_it_is_cut() -> None:
+    flags = ", ".join(f"FLAG_{n}: on" for n in range(76))
+
+    def load() -> object:
+        raise RuntimeError(
+            f"settings: {flags} cannot connect to app:Sup3rSecretPassw0rd@db.internal:5432/prod"
+        )
+
+    assert "Sup3r" not in str(report(load)["application"])
+
+
 def test_the_environment_is_shown_masked_and_only_if_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONFIG_TEST_PASSWD", "hunter2")
     monkeypatch.setenv("CONFIG_TEST_JSON", '{"apiKey": "hunter2", "n": 1}')
@@ -157,7 +183,25 @@ def test_the_users_own_words_are_hidden() -> None:
     [
         (["run", "--password", "hunter2", "x"], ["run", "--password", "***", "x"]),
         (["run", "--token=hunter2", "--port", "80"], ["run", "--token=***", "--port", "80"]),
-        (["run", "--password", "--verbose"], ["run", "--password", "--verbose"]),
+        (["run", "--password", "--verbose"], ["run", "--password", "***"]),
+        (["x", "--password", "-hunter2"], ["x", "--password", "***"]),
+        (["x", "--password", "--token", "hunter2"], ["x", "--password", "***", "***"]),
+        (["x", "--no-password", "--host", "h"], ["x", "--no-password", "--host", "h"]),
+        (["mysql", "-phunter2", "-uroot"], ["mysql", "-p***", "-uroot"]),
+        (
+            ["docker", "exec", "db", "/usr/bin/mysql", "-psecret"],
+            ["docker", "exec", "db", "/usr/bin/mysql", "-p***"],
+        ),
+        (["mysql", "-p", "hunter2"], ["mysql", "-p", "***"]),
+        (["sshpass", "-p", "1234", "ssh", "h"], ["sshpass", "-p", "***", "ssh", "h"]),
+        (["redis-cli", "-a", "hunter2"], ["redis-cli", "-a", "***"]),
+        (["ls", "-a", "dir"], ["ls", "-a", "dir"]),
+        (["curl", "-u", "admin:hunter2", "http://h/"], ["curl", "-u", "***", "http://h/"]),
+        (["curl", "-uadmin:hunter2"], ["curl", "-u***"]),
+        (["curl", "--user", "admin:hunter2"], ["curl", "--user", "***"]),
+        (["python", "-u", "-m", "uvicorn", "app:main", "--port", "80"],) * 2,
+        (["uvicorn", "-p", "8000", "-p", "80:80/tcp", "-p8080", "-p", "no:cacheprovider"],) * 2,
+        (["docker", "run", "-u", "1000:1000", "-v", "/a:/b", "-p127.0.0.1:80:80", "-pedantic"],) * 2,
         (["DB_PASSWD=hunter2", "redis://:hunter2@h"], ["DB_PASSWD=***", "redis://:***@h"]),
         (["-m", "app"], ["-m", "app"]),
     ],
