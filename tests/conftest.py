@@ -70,7 +70,7 @@ def build_profile(
 ) -> Profile:
     """Return a Profile of an agent's request (2.4 s: database, LLM, JSON); every field can be given.
 
-    It has no `number` and runs inside nothing (`enclosing`) unless they are given, so that any number of them fit together.
+    It has no `number` and runs inside nothing (`enclosing`) unless given, so that any of them fit together.
 
     `stacks`: pairs of (frames from root to leaf, seconds) in time order; a frame is a `Frame` or "module:qualname".
     They set `frames`, `nodes`, `samples` and, unless given, `wall`. `states`: the states of those samples.

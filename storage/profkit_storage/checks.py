@@ -13,8 +13,17 @@ MAX_SECONDS = 1e10
 E = TypeVar("E", bound=enum.StrEnum)
 
 
+_SHOWN = 100
+
+
 class Malformed(ValueError):
     """A document that holds no profile; says what is wrong where."""
+
+
+def shown(value: object) -> str:
+    """Return `value` as a message may show it: damaged data can be of any length."""
+    text = repr(value[:_SHOWN] if isinstance(value, str) else value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def texts(path: str, column: Sequence[object]) -> list[str]:
@@ -54,7 +63,7 @@ def choices(path: str, column: Sequence[object], kind: type[E]) -> list[E]:
     try:
         return [members[text] for text in texts(path, column)]
     except KeyError as error:
-        raise Malformed(f"{path} holds {error}: must be one of {', '.join(members)}") from None
+        raise Malformed(f"{path} holds {shown(error.args[0])}: must be one of {', '.join(members)}") from None
 
 
 def parents(path: str, column: Sequence[object]) -> list[int]:
@@ -80,15 +89,14 @@ def tags(path: str, value: object) -> dict[str, object]:
     found = dict(cast("Mapping[object, object]", value))
     for name, content in found.items():
         if not isinstance(name, str):
-            raise Malformed(f"{path} has the name {name!r}: must be a string")
+            raise Malformed(f"{path} has the name {shown(name)}: must be a string")
+        where = f"{path}.{name if len(name) <= _SHOWN else shown(name)}"
         if isinstance(content, float) and not math.isfinite(content):
-            raise Malformed(f"{path}.{name} is {content}: must be finite")
+            raise Malformed(f"{where} is {content}: must be finite")
         if isinstance(content, int) and not -(2**63) <= content < 2**64:
-            raise Malformed(f"{path}.{name} is out of range: must fit into 64 bits")
+            raise Malformed(f"{where} is out of range: must fit into 64 bits")
         if not isinstance(content, str | int | float | None):
-            raise Malformed(
-                f"{path}.{name} is a {type(content).__name__}: must be str, int, float, bool or None"
-            )
+            raise Malformed(f"{where} is a {type(content).__name__}: must be str, int, float, bool or None")
     return cast("dict[str, object]", found)
 
 

@@ -25,8 +25,15 @@ from profkit_storage.errors import CorruptProfile, StorageError
 from profkit_storage.names import encodable
 from profkit_storage.profile import SCHEMA_VERSION, Profile
 
-MAX_DOCUMENT = 64 * 1024 * 1024
-"""Bytes of the longest document that is written or read."""
+MAX_DOCUMENT = 16 * 1024 * 1024
+"""Bytes of the longest document that is written or read: 100,000 samples in 20,000 nodes take 7 MiB."""
+
+# Parsing costs memory for each value, so a small file of many empty lists must not get as far as that. What profiles
+# need was measured: 1.2 million values, 10,000 lists and objects and a ratio of 13 are beyond what capture makes.
+_MAX_VALUES = 2_000_000
+_MAX_BRACKETS = 100_000
+_MAX_RATIO = 100
+_RATIO_FROM = 4 * 1024 * 1024
 
 _PREFIX = struct.Struct(">4sHHI")
 _MAGIC = b"\x89PKP"
@@ -45,19 +52,18 @@ def encode(profile: Profile) -> bytes:
     Names that UTF-8 cannot carry (a file name that is no text) are kept in escaped form.
 
     Raises:
-        StorageError: it is not a valid profile, or its document is longer than `MAX_DOCUMENT`.
+        StorageError: it is not a valid profile, or larger than `decode` reads.
     """
     try:
         document = to_document(profile)
         from_document(document)
         raw = _dump(document)
+        _check_length(len(raw))
+        _check_values(raw)
+        body = zstandard.ZstdCompressor(level=3).compress(raw)
+        _check_ratio(len(raw), len(body))
     except (ValueError, TypeError, OverflowError) as error:
         raise StorageError(f"profile {profile.id!r} cannot be encoded: {error}") from error
-    if len(raw) > MAX_DOCUMENT:
-        raise StorageError(
-            f"profile {profile.id!r} cannot be encoded: {len(raw)} bytes, allowed are {MAX_DOCUMENT}"
-        )
-    body = zstandard.ZstdCompressor(level=3).compress(raw)
     prefix = _PREFIX.pack(_MAGIC, SCHEMA_VERSION, _ZSTD, len(raw))
     return prefix + _digest(prefix, body) + body
 
@@ -69,9 +75,13 @@ def decode(data: bytes, key: str = "") -> Profile:
         CorruptProfile: it is not a whole, undamaged, valid profile of a schema this version reads.
     """
     try:
-        return from_document(orjson.loads(_document(data)))
+        raw = _document(data)
+        _check_values(raw)
+        return from_document(orjson.loads(raw))
     except (ValueError, zstandard.ZstdError) as error:
         raise CorruptProfile(key, str(error)) from None  # a JSON error would keep the whole document alive
+    except (MemoryError, SystemError):
+        raise CorruptProfile(key, "there is not enough memory to read it") from None
 
 
 def _document(data: bytes) -> bytes:
@@ -88,13 +98,33 @@ def _document(data: bytes) -> bytes:
         raise Malformed(f"schema {version}; this version of profkit reads schema {SCHEMA_VERSION}")
     if flags != _ZSTD:
         raise Malformed(f"flags {flags:#x} are not known")
-    if length > MAX_DOCUMENT:
-        raise Malformed(f"{length} bytes long, allowed are {MAX_DOCUMENT}")
+    _check_length(length)
+    _check_ratio(length, len(body))
     # The frame's own length decides what is allocated, so it must be the one that was just checked.
     if zstandard.get_frame_parameters(body).content_size != length or not length:
         raise Malformed("its length is not the one in its header")
     inflater = zstandard.ZstdDecompressor(max_window_size=MAX_DOCUMENT)
     return inflater.decompress(body, max_output_size=length, allow_extra_data=False)
+
+
+def _check_length(length: int) -> None:
+    if length > MAX_DOCUMENT:
+        raise Malformed(f"{length} bytes long, allowed are {MAX_DOCUMENT}")
+
+
+def _check_ratio(length: int, compressed: int) -> None:
+    if length > _RATIO_FROM and length > compressed * _MAX_RATIO:
+        raise Malformed(f"{length} bytes from {compressed}, allowed are {_MAX_RATIO} times as many")
+
+
+def _check_values(raw: bytes) -> None:
+    """Refuse what would take too much memory to parse; what stands in texts counts too, which is rare and cheap."""
+    brackets = raw.count(b"[") + raw.count(b"{")
+    if brackets > _MAX_BRACKETS:
+        raise Malformed(f"{brackets} lists and objects, allowed are {_MAX_BRACKETS}")
+    values = raw.count(b",")
+    if values > _MAX_VALUES:
+        raise Malformed(f"{values} values, allowed are {_MAX_VALUES}")
 
 
 def _digest(prefix: bytes, body: bytes) -> bytes:

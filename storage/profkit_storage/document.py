@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from profkit_storage.checks import Malformed
+from profkit_storage.checks import Malformed, shown
 from profkit_storage.fields import Columns, Fields
 from profkit_storage.profile import (
     Branch,
@@ -37,6 +37,8 @@ _SCALARS = (
     "number",
 )
 _SAMPLING = "engine", "interval", "ticks", "sampler_cpu", "unobserved", "dropped_children"
+_TABLES = "enclosing", "frames", "nodes", "samples", "branches", "children"
+_FIELDS = frozenset((*_SCALARS, "tags", "sampling", *_TABLES))
 _MAX_WEIGHT = 1e15
 _MAX_COUNT = 2**53
 _MAX_ENCLOSING = 1_000
@@ -58,12 +60,12 @@ def to_document(profile: Profile) -> dict[str, object]:
 
 
 def from_document(document: object) -> Profile:
-    """Return the profile that a document holds. Fields it knows nothing of are passed over.
+    """Return the profile that a document holds. Other fields than these are refused.
 
     Raises:
         Malformed: something is missing, of the wrong kind, out of range or points nowhere; the message names it.
     """
-    fields = Fields("", document)
+    fields = Fields("", document, _FIELDS)
     frames = _frames(fields)
     nodes = _nodes(fields, len(frames))
     branches = _branches(fields)
@@ -109,7 +111,7 @@ def _columns(names: Sequence[str], rows: Sequence[tuple[object, ...]]) -> dict[s
 def _id(fields: Fields, start_ns: int) -> str:
     id = fields.text("id")
     if not is_ulid(id):
-        raise Malformed(f"id is {id!r}: must be a ULID")
+        raise Malformed(f"id is {shown(id)}: must be a ULID")
     if ulid_milliseconds(id) != start_ns // 1_000_000:
         raise Malformed(f"id {id} has another time than start_ns {start_ns}: must be made from it")
     return id
@@ -179,7 +181,7 @@ def _children(fields: Fields) -> tuple[ChildOperation, ...]:
 
 
 def _sampling(fields: Fields) -> Sampling:
-    sampling = Fields("sampling", fields.get("sampling"))
+    sampling = Fields("sampling", fields.get("sampling"), _SAMPLING)
     return Sampling(
         engine=sampling.text("engine"),
         interval=sampling.number("interval"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import cast
 
 from profkit_storage import checks
@@ -10,13 +10,18 @@ from profkit_storage.checks import MAX_SECONDS, E, Malformed
 
 
 class Fields:
-    """One record: a value for each of its fields."""
+    """One record: a value for each of its fields, and nothing else."""
 
-    def __init__(self, path: str, value: object) -> None:
+    def __init__(self, path: str, value: object, names: Collection[str]) -> None:
         if not isinstance(value, dict):
             raise Malformed(f"{path or 'the document'} is no object")
         self._path = path
         self._values = cast("dict[object, object]", value)
+        unknown = self._values.keys() - set(names)
+        if unknown:
+            raise Malformed(
+                f"{path or 'the document'} has {checks.shown(min(unknown, key=repr))}: is no field of it"
+            )
 
     def get(self, key: str) -> object:
         """Return the value as it is."""
@@ -54,7 +59,7 @@ class Columns:
     """Many records: an array for each of their fields, all of one length."""
 
     def __init__(self, path: str, value: object, names: Sequence[str]) -> None:
-        self._fields = Fields(path, value)
+        self._fields = Fields(path, value, names)
         self._columns = {name: self._array(name) for name in names}
         lengths = set(map(len, self._columns.values()))
         if len(lengths) != 1:

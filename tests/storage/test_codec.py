@@ -1,6 +1,7 @@
 import dataclasses
 import math
 import pickle
+import random
 
 import pytest
 from hypothesis import given
@@ -194,6 +195,27 @@ def test_encoding_refuses_what_could_not_be_read(make_profile, fields, reason):
 def test_encoding_refuses_what_is_too_long(make_profile):
     with pytest.raises(StorageError, match=f"allowed are {MAX_DOCUMENT}"):
         encode(make_profile(tags={"a": "x" * MAX_DOCUMENT}))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("x" * 5_000_000, "allowed are 100 times as many"),
+        ("[" * 100_001, "lists and objects, allowed are 100000"),
+        ("," * 2_000_001, "values, allowed are 2000000"),
+    ],
+)
+def test_encoding_refuses_what_decoding_would(make_profile, text, reason):
+    with pytest.raises(StorageError, match=reason):
+        encode(make_profile(tags={"a": text}))
+
+
+def test_a_long_profile_fits(make_profile):
+    draw = random.Random(1)
+    nodes = tuple(Node(draw.randrange(-1, index) if index else -1, 0, 1) for index in range(20_000))
+    samples = tuple(Sample(draw.randrange(20_000), draw.random(), draw.random()) for _ in range(100_000))
+    profile = dataclasses.replace(make_profile(), nodes=nodes, samples=samples)
+    assert decode(encode(profile)) == profile
 
 
 def test_parents_that_end_later_than_their_children_are_allowed(make_profile):

@@ -1,5 +1,8 @@
 import hashlib
+import os
 import struct
+import subprocess
+import sys
 import tracemalloc
 
 import orjson
@@ -164,10 +167,27 @@ def test_every_field_is_needed(make_profile, table):
         assert refusal(seal(orjson.dumps(document))) == f"{missing} is missing"
 
 
-def test_unknown_fields_are_passed_over(make_profile):
-    profile = make_profile()
-    document = {**to_document(profile), "later": {"a": 1}}
-    assert decode(seal(orjson.dumps(document))) == profile
+@pytest.mark.parametrize("table", ["", "frames", "enclosing", "sampling"])
+def test_unknown_fields_are_refused(make_profile, table):
+    document = orjson.loads(orjson.dumps(to_document(make_profile())))
+    (document[table] if table else document)["later"] = []
+    expected = f"{table or 'the document'} has 'later': is no field of it"
+    assert refusal(seal(orjson.dumps(document))) == expected
+
+
+@pytest.mark.parametrize("place", ["id", "status", "tags", "name", "samples"])
+def test_a_message_is_short_whatever_was_read(make_profile, place):
+    document = orjson.loads(orjson.dumps(to_document(make_profile())))
+    long = "\x00" * 1_000_000
+    if place == "tags":
+        document["tags"] = {long: []}
+    elif place == "name":
+        document[long] = 1
+    elif place == "samples":
+        document["samples"]["state"] = [long] * len(document["samples"]["state"])
+    else:
+        document[place] = long
+    assert len(refusal(seal(orjson.dumps(document)))) < 300
 
 
 def test_other_headers(make_profile):
@@ -194,7 +214,63 @@ def bombs():
         "lying frame": seal(b"", length=0xFFFFFFFF, body=lying),
         "two frames": seal(b"", length=10, body=zstandard.compress(b"0123456789") + zeros),
         "deep": seal(b"[" * 100_000),
+        "deeper": seal(b"[" * 1_000_000),
+        "longer than is read": seal(b'"' + bytes(64 * 1024 * 1024)),
     }
+
+
+MIB = 1024 * 1024
+
+
+def crowds():
+    """Documents of an allowed length that cost many times as much to parse, their ratio hidden behind noise."""
+    noise = b'"' + os.urandom(MIB // 4).hex().encode() + b'",'
+    return {
+        "lists": seal(b"[" + noise + b"[]," * (15 * MIB // 3) + b"0]"),
+        "objects": seal(b"[" + noise + b'{"a":0},' * (15 * MIB // 8) + b"0]"),
+        "texts": seal(b"[" + noise + b'"ab",' * (15 * MIB // 5) + b"0]"),
+        "without noise": seal(b"[" + b"0 ," * (5 * MIB // 3) + b"0]"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("lists", "lists and objects, allowed are 100000"),
+        ("objects", "lists and objects, allowed are 100000"),
+        ("texts", "values, allowed are 2000000"),
+        ("without noise", "allowed are 100 times as many"),
+    ],
+)
+def test_crowds_are_refused_before_they_are_parsed(name, reason):
+    data = crowds()[name]
+    tracemalloc.start()
+    try:
+        assert reason in refusal(data)
+        assert tracemalloc.get_traced_memory()[1] < 20 * MIB, "the text itself, and nothing made of it"
+    finally:
+        tracemalloc.stop()
+
+
+POOR = """
+import resource, sys
+from profkit_storage import CorruptProfile, decode
+data = open(sys.argv[1], "rb").read()
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**20, resource.RLIM_INFINITY))
+try:
+    decode(data, "some/key")
+except CorruptProfile as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads what it uses from /proc")
+def test_too_little_memory_is_a_profile_that_cannot_be_read(tmp_path):
+    (tmp_path / "data").write_bytes(seal(b'"' + os.urandom(7 * MIB).hex().encode() + b'"'))
+    command = [sys.executable, "-c", POOR, str(tmp_path / "data")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.stdout, result.stderr) == ("some/key: there is not enough memory to read it\n", "")
 
 
 @pytest.mark.parametrize("name", bombs())
