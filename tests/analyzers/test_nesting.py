@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import time
 
 import pytest
 
+from profkit import PerformanceProfiler, Settings
 from profkit_analyzers import ProfileAnalyzer
 from profkit_analyzers.nesting import placed
-from profkit_storage import Enclosing, MemoryStorage, Profile, ProfileQuery
+from profkit_storage import Enclosing, MemoryStorage, ProfileQuery, open_storage
 
 START = 1_770_000_000_000_000_000
-
-
-@dataclass
-class Unencoded(MemoryStorage):
-    """A memory store that gives back the very profiles that were put."""
-
-    kept: dict[str, Profile] = field(default_factory=dict)
-
-    def __post_init__(self):
-        super().__init__()
-
-    def put(self, profile):
-        self.kept[profile.id] = profile
-        return super().put(profile)
-
-    def load(self, id):
-        return self.kept[id]
 
 
 @pytest.fixture
@@ -53,8 +37,8 @@ def nested(*profiles):
     return {profile.id for profile, inside, _ in placed(profiles) if inside}
 
 
-def analyzed(*profiles, **query):
-    store = Unencoded()
+def analyzed(*profiles, store=None, **query):
+    store = MemoryStorage() if store is None else store
     for profile in profiles:
         store.put(profile)
     report = ProfileAnalyzer(store).analyze(ProfileQuery(**query) if query else None)
@@ -163,6 +147,40 @@ def test_of_very_many_undecided_ones_the_oldest_are_decided_early(operation, mon
     profiles = [operation("llm", index, 1, index + 100, inside=[index + 1]) for index in range(3)]
     standin = operation("A", 5, 3, 50, weight=2.0)
     assert analyzed(*profiles, standin) == (1, 2 + 6)
+
+
+def test_over_the_hours_of_a_directory(operation, tmp_path):
+    profiles = [
+        operation("A", 0, 4 * 3600, 1),
+        operation("b", 2 * 3600, 3600, 2, inside=[1]),
+        operation("b", 3 * 3600, 3599, 3, inside=[1]),
+        operation("b", 5 * 3600, 2, 4),
+    ]
+    with open_storage(tmp_path) as store:
+        assert analyzed(*profiles, store=store) == (2, 4 * 3600 + 2)
+
+
+def test_as_it_is_captured(tmp_path):
+    profiler = PerformanceProfiler(
+        Settings(storage=str(tmp_path), service="tests", threshold=0.03, interval=0.005)
+    )
+    try:
+        for outer in ("request", "request", None):
+            with profiler.operation(outer or "fast", threshold=None if outer else 9.0):
+                for _ in range(2_000 if outer else 0):
+                    with profiler.operation("row"):
+                        pass
+                with profiler.operation("chat", category="llm"):
+                    time.sleep(0.05)
+        assert profiler.flush(5)
+    finally:
+        profiler.shutdown()
+    with open_storage(tmp_path) as store:
+        report = ProfileAnalyzer(store).analyze()
+    assert {name: (found.profiles, found.nested) for name, found in report.operations.items()} == {
+        "request": (2, 0),
+        "chat": (3, 2),
+    }
 
 
 def test_all_come_in_order_and_few_are_held_back(operation):
