@@ -10,6 +10,7 @@ import decimal
 import enum
 import json
 import pathlib
+import pprint
 import secrets
 import subprocess
 import sys
@@ -353,6 +354,7 @@ def test_keys_that_become_equal_are_both_shown() -> None:
         "max_tokens:\n  1\n" * 6_000, "('password', " * 8_000, "['password', '" * 8_000, "name='a', value=" * 7_000,
         "value='" * 14_000, "value='a' name=" * 7_000, "name" * 25_000, "a/b@" * 25_000, "<a><![CDATA[" * 9_000,
         "input_value=" * 9_000, "input_value=a, input_type=" * 4_000, "password=a\t, " * 8_000, "x://a:b" * 15_000,
+        "mysql -p " * 11_000,
         "password=" + "a " * 50_000, "password=[" + "'a]" * 33_000, "password=" + " " * 90_000, "dsn=[[" * 16_000,
     ],
 )  # fmt: skip
@@ -435,6 +437,32 @@ def test_a_planted_secret_never_comes_out(data: st.DataObject, secret: str, key:
     assert orjson.loads(text) == shown
 
 
+awkward = st.text("ab 9-'\"]})([{,;:=\\\n", min_size=1, max_size=12).map(lambda text: f"Zq{text}Qz")
+
+
+@settings(max_examples=150)
+@given(st.data(), awkward, st.sampled_from(["password", "DB_PASSWD", "api_key", "x-access-token"]))
+def test_a_planted_secret_never_comes_out_of_a_printed_structure(
+    data: st.DataObject, secret: str, key: str
+) -> None:
+    leaf = st.sampled_from(
+        [
+            {key: secret}, {"a": "it's, so", key: [secret, {"x": secret}]}, ("t", (key, secret)), [[key, secret]],
+            {"name": key, "value": secret}, {"value": secret, "name": key}, {key: {"x": secret}},
+        ]
+    )  # fmt: skip
+    value = data.draw(nested(leaf))
+    for text in (
+        repr(value),
+        pprint.pformat(value, width=20),
+        f"x {value!r} y",
+        "x " + json.dumps(value, indent=2),
+    ):
+        shown = masker.mask_text(text)
+        assert "Zq" not in shown, text
+        assert "Qz" not in shown, text
+
+
 @given(
     st.text(
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$*+", min_size=6, max_size=30
@@ -500,7 +528,8 @@ def test_less_usual_names_of_secrets(key: str) -> None:
     "key",
     [
         "primary_key", "foreign_key", "partition_key", "sort_key", "hotkey", "monkey", "keyboard", "turkey", "key",
-        "primarykey", "cachekey", "cache_key_2", "sortKeys", "keys", "keyword", "community", "code", "status_code",
+        "primarykey", "cachekey", "cache_key_2", "sortKeys", "keys", "keyword", "community", "orders_pkey",
+        "code", "status_code",
         "country_code", "answer", "access", "recovery", "parameter_key", "number", "serial_number", "backup",
     ],
 )  # fmt: skip
@@ -573,6 +602,8 @@ def test_counts_stay_visible() -> None:
         ("mongodb://h1:27017,h2/db", "mongodb://h1:27017,h2/db"), ("http://[::1]:80/", "http://[::1]:80/"),
         ("ws://h/?code_verifier=hunter2", "ws://h/?code_verifier=***"),
         ("http://h/?SAMLResponse=hunter2", "http://h/?SAMLResponse=***"),
+        ("mysql -phunter2 -uroot", "mysql -p*** -uroot"), ("sshpass -p hunter2 ssh h", "sshpass -p *** ssh h"),
+        ("curl -u admin:hunter2 http://x/", "curl -u *** http://x/"), ("range -p x", "range -p x"),
         ("x [type=a, input_value='hun, ]ter2', input_type=str]", "x [type=a, input_value=***, input_type=str]"),
     ],
 )  # fmt: skip

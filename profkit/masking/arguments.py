@@ -14,12 +14,14 @@ _PROGRAMS = {
     "valkey-cli": "a", "valkey-benchmark": "a", "keydb-cli": "a", "ldapsearch": "w", "ldapadd": "w",
     "ldapmodify": "w", "ldapdelete": "w", "ldapwhoami": "w", "mosquitto_pub": "P", "mosquitto_sub": "P",
     "sqlcmd": "P", "bcp": "P", "zip": "P", "unzip": "P", "snmpget": "cAX", "snmpwalk": "cAX",
+    "curl": "", "wget": "",
 }  # fmt: skip
 """Programs whose one-letter options take a secret."""
 
 _NEGATED = ("no-", "without-", "disable-", "skip-")
 _USER = ("-u", "-U", "--user", "--proxy-user")
 _ATTACHED_USER = re.compile(r"-[uU][^-\s:/][^\s:/]*+:(?!//)")
+_SPACES = re.compile(r"(\s+)")
 _PORT_OR_PATH = re.compile(r"[\d.:,-]*+(?:/(?:tcp|udp))?|[./~\\].*|no:\w+", re.DOTALL)
 
 
@@ -38,13 +40,27 @@ def hide_arguments(arguments: Sequence[object], is_secret: Callable[[str], bool]
             shown = _after(after, text, letters, is_secret)
             if shown is not None:
                 hidden[place] = shown
-        program = text.replace("\\", "/").rpartition("/")[2].lower().removesuffix(".exe")
-        letters = letters or _PROGRAMS.get(program, "")
+        letters = letters or _PROGRAMS.get(_program(text), "")
         attached = _attached(text, letters)
         if attached is not None and place not in hidden:
             hidden[place] = attached
         after = text if text.startswith("-") else ""
     return hidden
+
+
+def hide_command(text: str, is_secret: Callable[[str], bool]) -> str:
+    """`text` without the secrets of a command in it; only where a program is named, for prose has `-p`, too."""
+    pieces = _SPACES.split(text)
+    words = pieces[::2]
+    if _PROGRAMS.keys().isdisjoint(map(_program, words)):
+        return text
+    for place, shown in hide_arguments(words, is_secret).items():
+        pieces[2 * place] = shown
+    return "".join(pieces)
+
+
+def _program(word: str) -> str:
+    return word.replace("\\", "/").rpartition("/")[2].lower().strip("\"'").removesuffix(".exe")
 
 
 def _after(option: str, text: str, letters: str, is_secret: Callable[[str], bool]) -> str | None:

@@ -45,7 +45,7 @@ _ENDINGS = re.compile("(?:pass|pwd|pw|token|tokens|creds)$")
 _NOT_ENDINGS = _set("bypass compass encompass trespass overpass underpass")
 _KEY_ENDING = re.compile("(.+)keys?")
 _NOT_KEYS = _set(
-    "mon don tur whis hoc joc lac smo po mic hic ric flun malar off low high latch hot soft shift ctrl control alt "
+    "p f mon don tur whis hoc joc lac smo po mic hic ric flun malar off low high latch hot soft shift ctrl control alt "
     "meta arrow enter tab escape sub super multi"
 )
 _ADDRESSES = _set("dsn conninfo")

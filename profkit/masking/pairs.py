@@ -16,17 +16,20 @@ Classify = Callable[[str], Kind]
 
 _PAIR = re.compile(r"(?<![\w%.-])([\w%.-]++(?:\[[\w'\"-]*+\])?)\\*+[\"']?\s{0,8}[=:]{1,3}>?")
 _OPTION = re.compile(r"(?<![\w-])--([\w-]++)[\"']?,?\s{1,4}(?!--)")
-_TUPLE = re.compile(r"\(\s{0,4}b?[\"']([\w.%-]{1,128}+)[\"'],\s{0,4}(?=[^\s)])")
-_TWO = re.compile(r"\[\s{0,4}b?[\"']([\w.%-]{1,128}+)[\"'],\s{0,4}(?=b?[\"'][^\"'\n]{0,1024}+[\"']\s{0,4}\])")
-_IS = r"[\"']?\s{0,4}[:=]\s{0,4}"
+_IS = r"\\{0,4}[\"']?\s{0,4}[:=]\s{0,4}"
+_STRING = r"(?:\"(?:[^\"\\\n]|\\.){1,1024}+\"|'(?:[^'\\\n]|\\.){1,1024}+')"
+_TUPLE = re.compile(r"\(\s*+b?[\"']([\w.%-]{1,128}+)[\"'],\s*+(?=[^\s)])")
+_TWO = re.compile(
+    rf"\[\s*+b?\\{{0,4}}[\"']([\w.%-]{{1,128}}+)\\{{0,4}}[\"'],\s*+(?=b?(?:\\{{1,4}}\"[^\"\n]{{1,1024}}+\"|{_STRING})\s*+\])"
+)
 _NAMED = re.compile(
-    rf"(?<!\w)\w++(?:(?<=name)|(?<=key)){_IS}b?[\"']([^\"'\n]{{1,128}}+)[\"'],?\s{{0,8}}"
-    rf"[\"']?(?<!\w)\w++(?:(?<=value)|(?<=val)){_IS}(?=\S)",
+    rf"(?<!\w)\w++(?:(?<=name)|(?<=key)){_IS}b?\\{{0,4}}[\"']([^\"'\n\\]{{1,128}}+)\\{{0,4}}[\"'],?\s*+"
+    rf"\\{{0,4}}[\"']?(?<!\w)\w++(?:(?<=value)|(?<=val)){_IS}(?=\S)",
     re.IGNORECASE,
 )
 _VALUE_FIRST = re.compile(
-    rf"(?<!\w)(\w++(?:(?<=value)|(?<=val)){_IS})b?(?:\"[^\"\n]{{1,1024}}+\"|'[^'\n]{{1,1024}}+')"
-    rf"(,?\s{{0,8}}[\"']?(?<!\w)\w++(?:(?<=name)|(?<=key)){_IS}b?[\"']([^\"'\n]{{1,128}}+)[\"'])",
+    rf"(?<!\w)(\w++(?:(?<=value)|(?<=val)){_IS})b?{_STRING}(?:\s*+{_STRING}){{0,64}}+"
+    rf"(,?\s*+[\"']?(?<!\w)\w++(?:(?<=name)|(?<=key)){_IS}b?[\"']([^\"'\n]{{1,128}}+)[\"'])",
     re.IGNORECASE,
 )
 _TAG = re.compile(r"<([\w.:-]++)(?:\s[^<>]{0,200})?>([^<>]++)(?=<)")
@@ -40,6 +43,9 @@ _FIRST = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 _ADJOINED = re.compile(r"(?=\w)[^\s&;,\"'\])}]++")
+_CONTINUED = re.compile(  # as a long string is printed: over several lines
+    r"(?:[ \t]*+\n[ \t]++[bru]{0,2}(?:\"(?:[^\"\\]|\\.)*+\"|'(?:[^'\\]|\\.)*+')(?!\s{0,4}:))++", re.DOTALL
+)
 _REST = re.compile(rf"(?:[ \t]++(?![\w.%-]++\s{{0,4}}=)|[&,](?!{_NEXT})|[^\s&;,\"']|[\"'](?=\w))*+")
 _LINE = re.compile(r"\s{0,8}(?P<value>\\*+\"[^\"\r\n]*+\"?|'[^'\r\n]*+'?|[^\r\n\"']*+)")
 _PLACEHOLDER = re.compile(r"(?:\?|%s|%\(\w{1,64}\)s|:\w{1,64}|\$\d{1,4})[,)]?")
@@ -96,7 +102,7 @@ def _span(text: str, name: re.Match[str], kind: Kind, *, to_the_end: bool) -> tu
     if value["bracket"]:
         end = _closing(text, end - 1)
     if value["bracket"] or value["quoted"]:
-        adjoined = _ADJOINED.match(text, end)
+        adjoined = _ADJOINED.match(text, end) or _CONTINUED.match(text, end)
         return start, adjoined.end() if adjoined else end
     if to_the_end and "\n" not in text[name.end() : start] and _may_hold_spaces(text, name, value["value"]):
         end = _REST.match(text, end).end()  # type: ignore[union-attr]  # it matches anything

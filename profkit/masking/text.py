@@ -10,12 +10,13 @@ import re
 from collections.abc import Callable, Iterable
 from urllib.parse import unquote
 
+from profkit.masking.arguments import hide_command
 from profkit.masking.entropy import hide_random
 from profkit.masking.keys import Kind, is_secret_parameter
 from profkit.masking.pairs import mask_pairs
 from profkit.masking.shapes import MASK
 
-_SUSPECT = re.compile(r"[:=@%]|--|</|[\"'],|[A-Za-z0-9+/_.-]{12}|(?i:bearer|basic)\s")
+_SUSPECT = re.compile(r"[:=@%]|--|</|\s-[A-Za-z]|[\"'],|[A-Za-z0-9+/_.-]{12}|(?i:bearer|basic)\s")
 _WORDS = re.compile(r"(?!(?:[sr]k|whsec)_)[a-z]{1,15}(?:[._/][a-z]{1,15})*+")
 _PEM = re.compile(
     r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----.*?(?:-----END [A-Z0-9 ]{0,60}-----|\Z)",
@@ -92,6 +93,8 @@ def _known(text: str, classify: Callable[[str], Kind]) -> str:
     if " " in text or "\t" in text:
         text = _SCHEME.sub(_authorization, text)
     text = mask_pairs(text, classify)
+    if " -" in text:
+        text = hide_command(text, lambda name: classify(name) in (Kind.SECRET, Kind.HEADER))
     return _TOKENS.sub(MASK, text)
 
 

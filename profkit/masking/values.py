@@ -64,8 +64,8 @@ class Walk:
         """A JSON-able copy of `value`, whose key is of `kind`."""
         self._left -= 1
         cls = type(value)
-        if cls is str:
-            return self._text(cast(str, value), kind)
+        if type(value) is str:
+            return self._mask_text(value, kind) if len(value) <= _SHORT else self._text(value, kind)
         if value is None or cls is bool:
             return value
         if cls is int or cls is float:
