@@ -190,7 +190,17 @@ def test_what_the_loop_or_the_collector_had_is_the_runtimes(make_profile, frames
 
 
 names = st.sampled_from(
-    ["app.a:f", "app.b:g", "redis.client:get", "json:dumps", "httpx:get", "openai:create", "x:y"]
+    [
+        "app.a:f",
+        "app.b:g",
+        "redis.client:get",
+        "json:dumps",
+        "httpx:get",
+        "openai:create",
+        "x:y",
+        "asyncio:f",
+        ":[await]",
+    ]
 )
 origins = st.sampled_from(list(Origin))
 
