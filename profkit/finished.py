@@ -99,7 +99,8 @@ def enclosing(operation: Operation, threshold: float) -> tuple[Enclosing, ...]:
     outer = operation.parent
     while outer is not None and len(found) < _MAX_ENCLOSING:
         limit = outer.site.threshold
-        slow = operation.ended - outer.started >= (threshold if limit is None else limit)
+        ended = outer.ended or operation.ended  # a task may go on when what began it is over
+        slow = ended - outer.started >= (threshold if limit is None else limit)
         found.append(Enclosing(outer.number, slow))
         outer = outer.parent
     return tuple(found)

@@ -8,19 +8,23 @@ _MAX_NAMES = 10_000
 
 
 class Policy:
-    """Counts, by operation, the slow ones that had to be dropped since the last one was kept."""
+    """Counts the slow operations that had to be dropped since the last one was kept, by name and by place.
+
+    Those that ran inside another slow one count apart: analysis leaves them to the outer one, with all they stand for.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()  # a finalizer may come in between, and may be an operation
-        self._dropped: dict[str, float] = {}
+        self._dropped: dict[tuple[str, bool], float] = {}
 
-    def dropped(self, name: str, weight: float) -> None:
-        """Note that a slow operation of this weight was not kept: the next one of its name stands for it too."""
+    def dropped(self, name: str, weight: float, *, inside: bool) -> None:
+        """Note that a slow operation of this weight was not kept: the next one of its kind stands for it too."""
+        key = (name, inside)
         with self._lock:
-            if name in self._dropped or len(self._dropped) < _MAX_NAMES:
-                self._dropped[name] = self._dropped.get(name, 0.0) + weight
+            if key in self._dropped or len(self._dropped) < _MAX_NAMES:
+                self._dropped[key] = self._dropped.get(key, 0.0) + weight
 
-    def weigh(self, name: str) -> float:
+    def weigh(self, name: str, *, inside: bool) -> float:
         """Return the weight of one that is kept: 1 and the dropped ones it stands for."""
         with self._lock:
-            return 1.0 + self._dropped.pop(name, 0.0)
+            return 1.0 + self._dropped.pop((name, inside), 0.0)

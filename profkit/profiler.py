@@ -149,17 +149,19 @@ class PerformanceProfiler:
             self._slow += 1
             ago = time.perf_counter() - operation.started
             name, _, threshold = operation.site
-            weight = self._policy.weigh(name)
+            around = enclosing(operation, self.threshold)
+            inside = any(one.slow for one in around)
+            weight = self._policy.weigh(name, inside=inside)
             finished = Finished(
                 operation,
                 time.time_ns() - int(ago * 1e9),
                 self.threshold if threshold is None else threshold,
                 weight,
                 operation.request or requests.current(),
-                enclosing(operation, self.threshold),
+                around,
             )
             if recorder is None or not recorder.submit(finished):
-                self._policy.dropped(name, weight)
+                self._policy.dropped(name, weight, inside=inside)
                 self.faults.add("queue_full" if recorder else "shut_down", name)
         except Exception as error:  # noqa: BLE001 - nothing of ours reaches the application
             self.faults.add("not_handed_over", repr(error))

@@ -456,3 +456,18 @@ def test_a_profile_knows_the_operations_it_ran_inside(captured: Any) -> None:
     assert inner.enclosing[0] == (outer.number, True)
     assert [one.slow for one in inner.enclosing] == [True, False]
     assert len(outer.enclosing) == 1
+
+
+def test_what_had_ended_was_not_slow_because_its_task_went_on(captured: Any) -> None:
+    @captured.profiler.profile
+    async def background() -> None:
+        await asyncio.sleep(0.1)
+
+    async def main() -> None:
+        with captured.profiler.operation("quick"):
+            task = asyncio.create_task(background())
+            await asyncio.sleep(0)
+        await task
+
+    asyncio.run(main())
+    assert [one.slow for one in captured.one().enclosing] == [False]
