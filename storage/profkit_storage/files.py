@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ STALE_SECONDS = 3600.0
 """Age at which the temporary file of a writer that was killed may go."""
 
 _ATTEMPTS = 50
+_NO_FILE = {errno.ENOENT, errno.ELOOP, errno.EMLINK, errno.ENOTDIR}
 _NO_DIRECTORY_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
 
 
@@ -44,7 +46,11 @@ def write_temporary(directory: Path, data: bytes) -> Path:
 
 
 def move_into_place(temporary: Path, path: Path) -> None:
-    """Rename `temporary` to `path`, making its directory; the temporary file is gone afterwards in any case."""
+    """Rename `temporary` to `path`, making its directory; the temporary file is gone afterwards in any case.
+
+    If it fails, `path` is as it was, or holds the new file where there was one before.
+    """
+    replaced = os.path.lexists(path)
     try:
         _replace(temporary, path)
     except BaseException:
@@ -53,7 +59,9 @@ def move_into_place(temporary: Path, path: Path) -> None:
     try:
         sync_directory(path.parent)
     except OSError:
-        remove(path)
+        # The earlier file is gone by now: removing the new one would lose the profile altogether.
+        if not replaced:
+            remove(path)
         raise
 
 
@@ -85,6 +93,37 @@ def make_directories(directory: Path) -> None:
         except (FileExistsError, FileNotFoundError):
             continue  # another was faster, to make it or to clear away what is above
         sync_directory(path.parent)
+
+
+def find_link(root: Path, key: str) -> Path | None:
+    """Return the first link on the way from `root`, which may be one itself, down to `key`; None if there is none."""
+    path = root
+    for name in key.split("/"):
+        path = path / name
+        try:
+            if stat.S_ISLNK(os.lstat(path).st_mode):
+                return path
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+    return None
+
+
+def read_regular(path: Path, limit: int) -> bytes | None:
+    """Return a file's bytes, at most `limit` + 1; None if there is no regular file at `path` itself."""
+    flags = (
+        os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    )
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            return None
+        raise
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return file.read(min(status.st_size, limit) + 1)
 
 
 def sync_directory(directory: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from profkit_storage.base import ProblemHandler, ProfileEntry
 from profkit_storage.codec import HEADER_SIZE, MAX_SIZE
+from profkit_storage.files import find_link
 from profkit_storage.keys import (
     DAY_MS,
     HOUR_MS,
@@ -29,7 +30,7 @@ class Listing:
     """One look through the store at `root`.
 
     Names that begin with a dot are passed over. Everything else that does not belong is passed to `on_problem`; what
-    vanishes while it is looked at is not there.
+    vanishes while it is looked at is not there. No link below the root is followed.
     """
 
     def __init__(self, root: Path, on_problem: ProblemHandler) -> None:
@@ -88,6 +89,9 @@ class Listing:
 
     def _names(self, key: str) -> list[str]:
         try:
+            if stat.S_ISLNK(os.lstat(self._root / key).st_mode):
+                self._problem(key, "a link, not a directory")
+                return []
             return visible(self._root / key)
         except FileNotFoundError:
             return []
@@ -106,12 +110,17 @@ def visible(directory: Path) -> list[str]:
 
 
 def find_id(root: Path, id: str) -> list[ProfileEntry]:
-    """Return every file of this id, whatever its size, the best first; an `OSError` if it cannot be told."""
+    """Return every file of this id, whatever its size, the best first; an `OSError` if it cannot be told.
+
+    What lies behind a link below `root` is not in the store.
+    """
     prefix = hour_prefix(id)
-    if prefix is None:
+    if prefix is None or find_link(root, prefix):
         return []
     found: list[_Found] = []
     for directory in filter(is_service, _names_if_any(root / prefix)):
+        if (root / prefix / directory).is_symlink():
+            continue
         for name in _names_if_any(root / prefix / directory):
             if name.startswith(id):
                 found.extend(_found(root, f"{prefix}/{directory}/{name}"))

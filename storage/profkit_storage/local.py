@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -18,6 +19,14 @@ from profkit_storage.matching import KeyFilter
 from profkit_storage.profile import Profile
 
 _READ_ATTEMPTS = 3
+_INCOMING = ".incoming"
+_ADVICE = {
+    errno.EACCES: "let this process's user write there, or name another directory",
+    errno.EPERM: "let this process's user write there, or name another directory",
+    errno.EROFS: "name a directory on a file system that can be written",
+    errno.ENOSPC: "make room there, or name another directory",
+    errno.EDQUOT: "make room there, or name another directory",
+}
 
 
 class LocalStorage(ProfileStorage):
@@ -35,7 +44,7 @@ class LocalStorage(ProfileStorage):
     def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:
         self._root = _absolute(path)
         # All in one place, so that what killed writers leave is found without a walk through every hour.
-        self._incoming = self._root / LAYOUT / ".incoming"
+        self._incoming = self._root / LAYOUT / _INCOMING
         self._swept = -files.STALE_SECONDS
         if create:
             self.check_writable()
@@ -52,6 +61,7 @@ class LocalStorage(ProfileStorage):
         return self._root.as_uri()
 
     def check_writable(self) -> None:
+        self._refuse_link(f"{LAYOUT}/{_INCOMING}")
         try:
             files.remove(files.write_temporary(self._incoming, b"profkit tries whether it can write here"))
         except OSError as error:
@@ -61,6 +71,8 @@ class LocalStorage(ProfileStorage):
     def put(self, profile: Profile) -> ProfileEntry:
         data = encode(profile)
         entry = profile_entry(profile, len(data))
+        self._refuse_link(f"{LAYOUT}/{_INCOMING}")
+        self._refuse_link(entry.key.rpartition("/")[0])
         self._sweep()
         # Looked up before the new one is there: two writers of one id must not remove each other's.
         earlier = self._find(entry.id)
@@ -97,6 +109,9 @@ class LocalStorage(ProfileStorage):
         wanted = KeyFilter(query)
         listing = Listing(self._root, on_problem)
         try:
+            link = files.find_link(self._root, LAYOUT)
+            if link:
+                raise StorageError(f"{link}: is a link, not a directory, and is not followed")
             dates = visible(self._root / LAYOUT)
         except FileNotFoundError:
             if not self._root.is_dir():
@@ -127,12 +142,22 @@ class LocalStorage(ProfileStorage):
         if entry.size > MAX_SIZE:
             raise CorruptProfile(entry.key, f"{entry.size} bytes, too long for a profile")
         try:
-            with (self._root / entry.key).open("rb") as file:
-                return file.read(MAX_SIZE)
-        except FileNotFoundError:
-            return None
+            if files.find_link(self._root, entry.key):
+                return None
+            return files.read_regular(self._root / entry.key, MAX_SIZE)
         except OSError as error:
             raise _storage_error(self._root / entry.key, "cannot be read", error) from error
+
+    def _refuse_link(self, key: str) -> None:
+        """Refuse to write where a link would lead out of the store; its root may be one."""
+        try:
+            link = files.find_link(self._root, key)
+        except OSError as error:
+            raise _storage_error(self._root, "cannot be written", error) from error
+        if link:
+            raise StorageError(
+                f"{link}: is a link, not a directory: put a directory there, or name another store"
+            )
 
     def _remove(self, entry: ProfileEntry) -> bool:
         path = self._root / entry.key
@@ -166,7 +191,8 @@ def _absolute(path: str | os.PathLike[str]) -> Path:
 
 
 def _storage_error(path: Path, what: str, error: OSError) -> StorageError:
-    return StorageError(f"{path}: {what}: {error.strerror or error}")
+    advice = "" if what == "cannot be read" else _ADVICE.get(error.errno or 0, "")
+    return StorageError(f"{path}: {what}: {error.strerror or error}{advice and f': {advice}'}")
 
 
 def _decoded(data: bytes, entry: ProfileEntry) -> Profile:

@@ -155,7 +155,7 @@ first = store.put(profile(0)).id
 try:
     store.put(profile(1, {"noise": os.urandom(300_000).hex()}))
 except StorageError as error:
-    print(str(error).rpartition(": ")[2].replace(" ", "-"), first, store.put(profile(2)).id)
+    print(str(error).split(": ")[2].replace(" ", "-"), first, store.put(profile(2)).id)
 """
 
 
