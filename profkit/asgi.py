@@ -26,7 +26,12 @@ class ProfilingMiddleware:
     Operations are named by route template, `GET /users/{id}`, and tagged with the status of the answer. WebSockets
     and lifespan pass through. Exceptions pass through as they are.
 
-        app.add_middleware(ProfilingMiddleware)
+        app = ProfilingMiddleware(app)
+
+    Last, around the whole application, as above, so that every answer has the id: Starlette and FastAPI answer an
+    exception that nobody handles outside all that `add_middleware` adds, so `app.add_middleware(ProfilingMiddleware)`
+    leaves those 500 answers without one (their profiles and log records have it either way). What is wrapped is no
+    `Starlette` any more: keep that under a name of its own if something is to be added to it later.
 
     Args:
         app: the ASGI application.

@@ -65,6 +65,9 @@ def parse_traceparent(header: bytes) -> tuple[str, str, str] | None:
 class RequestTracker:
     """ASGI middleware that gives every request an id and a place in its trace. Needs no profiler.
 
+    Put it around the whole application, `app = RequestTracker(app)`: inside Starlette's `add_middleware` the answer to
+    an unhandled exception comes from further out, and is without the id.
+
     An id that the caller sends is taken if it is one header of at most 128 letters, digits and `._:/+=@-`, else a new
     one is made; a `traceparent` is taken if it is a valid one. Both are in `current()` while the request lasts; the id
     is on the answer too, and on log records through `RequestIdFilter`.

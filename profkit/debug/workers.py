@@ -56,6 +56,7 @@ class Workers:
 
     async def run_alone(self, work: Callable[[], T], *, within: float | None = None) -> T:
         """Return what `work` does, for this caller only; within so many seconds, if given."""
+        self._begin_in_child()
         job = _Job(work)
         self._start(lambda: self._do(job))
         return cast("T", await _wait(job.future, self._timeout if within is None else within))
@@ -68,9 +69,12 @@ class Workers:
             object, _Job | None
         ] = {}  # the keys being worked on, and what is to be done after it
 
-    def _shared(self, key: object, work: Callable[[], object]) -> Future[object]:
+    def _begin_in_child(self) -> None:
         if os.getpid() != self._pid:  # the threads did not come along when this process was forked
             self._begin()
+
+    def _shared(self, key: object, work: Callable[[], object]) -> Future[object]:
+        self._begin_in_child()
         with self._lock:
             if key not in self._next:
                 job = _Job(work)

@@ -83,7 +83,7 @@ def serve() -> Callable[..., AbstractContextManager[httpx.Client]]:
 
     @contextmanager
     def serving(app: Any, **options: Any) -> Iterator[httpx.Client]:
-        config = uvicorn.Config(app, port=0, log_config=None, lifespan="off", **options)
+        config = uvicorn.Config(app, port=0, log_config=None, **{"lifespan": "off", **options})
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 
@@ -147,3 +150,26 @@ def test_work_that_hangs_is_left_behind() -> None:
             await workers.run("fails", fails)
 
     asyncio.run(main())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_waits_for_no_thread_of_its_parent() -> None:
+    code = """
+import asyncio, os, threading
+from profkit.debug.problems import Problem
+from profkit.debug.workers import Workers
+
+workers = Workers(limit=1, timeout=0.2)
+try:
+    asyncio.run(workers.run("key", threading.Event().wait))
+except Problem:
+    pass
+if os.fork():
+    raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))
+assert asyncio.run(workers.run("key", lambda: "in the child")) == "in the child"
+if os.fork():
+    raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))
+assert asyncio.run(workers.run_alone(lambda: "alone")) == "alone"
+os._exit(7)
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 7
