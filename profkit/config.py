@@ -90,10 +90,10 @@ class Settings:
         0.01, _number(0.001, 1.0, "seconds"), "time between two looks at what is running"
     )
     max_samples: int = _setting(
-        6_000, _count(100, 1_000_000), "samples kept of one operation; then resolution halves"
+        6_000, _count(100, 100_000), "samples kept of one operation; then resolution halves"
     )
     max_children: int = _setting(
-        1_000, _count(0, 1_000_000), "child operations kept of one operation; the rest are counted"
+        1_000, _count(0, 10_000), "child operations kept of one operation; the rest are counted"
     )
     queue_size: int = _setting(
         100, _count(1, 1_000_000), "finished slow operations that may wait to be stored"

@@ -61,7 +61,7 @@ def profile_of(finished: Finished, settings: Settings, sampler: Sampler) -> Prof
     return Profile(
         id=new_ulid(finished.start_ns),
         operation=masker.mask_text(operation.site.name),
-        category=operation.site.category,
+        category=masker.mask_text(operation.site.category),
         start_ns=finished.start_ns,
         wall=wall,
         cpu=None if operation.thread.cpu is None else sum(sample.cpu for sample in samples),
@@ -73,7 +73,9 @@ def profile_of(finished: Finished, settings: Settings, sampler: Sampler) -> Prof
         host=host_name(),
         pid=os.getpid(),
         python=platform.python_version(),
-        request_id=request.request_id if request else "",
+        request_id=str(masker.mask(request.request_id, "request_id"))
+        if request
+        else "",  # the caller's words
         trace_id=request.trace_id if request else "",
         span_id=request.span_id if request else "",
         tags=masked_tags(operation.tags),
@@ -123,7 +125,8 @@ def _child_of(child: Child, operation: Operation, index: Mapping[int, int]) -> C
     ended = min(child.ended, operation.ended) - operation.started
     parent = index.get(child.parent, -1)
     name = masker.mask_text(child.name)
-    return ChildOperation(name, child.category, started, max(started, ended), masked_tags(child.tags), parent)
+    category = masker.mask_text(child.category)
+    return ChildOperation(name, category, started, max(started, ended), masked_tags(child.tags), parent)
 
 
 def masked_tags(tags: Mapping[str, object] | None) -> dict[str, object]:

@@ -60,7 +60,7 @@ def show_commands(store: Path, report: Report) -> None:
     """Where the profiles are, and how to look further."""
     where, programs = shlex.quote(short(store)), Path(sys.executable).parent
     profkit, pyinstrument = short(programs / "profkit"), short(programs / "pyinstrument")
-    print(f"\nThe profiles are in {where}. To look further:")
+    print(f"The profiles are in {where}. To look further:")
     commands = [f"{profkit} list {where}", f"{profkit} analyze {where} --format json"]
     if report.bottlenecks:
         worst = report.bottlenecks[0].exemplar

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 
 from pydantic import ValidationError
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
@@ -21,7 +20,7 @@ from shop.resources import Resources, open_resources
 from shop.settings import Settings
 
 
-def create_app(settings: Settings) -> Starlette:
+def create_app(settings: Settings) -> ProfilingMiddleware:
     """Build the service; its debug routes take the token in PROFKIT_DEBUG_TOKENS."""
     profkit.configure(storage=settings.profiles, service="shop", threshold=1.0)
     resources = open_resources(settings)
@@ -36,11 +35,10 @@ def create_app(settings: Settings) -> Starlette:
             Route("/health", health),
             Mount("/debug", debug),
         ],
-        middleware=[Middleware(ProfilingMiddleware)],  # it gives every request an id, too
         lifespan=_lifespan,
     )
     app.state.resources = resources
-    return app
+    return ProfilingMiddleware(app)  # outermost, so that each answer has a request id, an error's too
 
 
 @asynccontextmanager
