@@ -108,7 +108,7 @@ class Recorder:
             try:
                 self.storage.put(item)
             except BaseException as error:  # noqa: BLE001 - a store may raise anything
-                self._faults.add("not_stored", masker.mask_text(repr(error)))
+                self._faults.add("not_stored", masker.mask_error(error))
                 return
         self.recorded += 1
         _log(item)
