@@ -23,7 +23,8 @@ from profkit_storage import ProfileEntry, Status
 
 Headers = Callable[..., dict[str, str]]
 Serve = Callable[..., AbstractContextManager[httpx.Client]]
-SENT = {"X-Request-ID": "req-9", "Connection": "close"}  # uvicorn closes one on which an exception came through
+# uvicorn closes a connection on which an exception came through
+SENT = {"X-Request-ID": "req-9", "Connection": "close"}
 
 
 async def state(request: Request) -> Response:
