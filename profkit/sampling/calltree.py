@@ -115,12 +115,27 @@ class Timeline:
 
     def finish(self, ended: float, allowance: float) -> None:
         """Give `allowance` seconds of the rest to the last span, if it was seen at the last look; else to nobody."""
+        self._take_back(self.seen - ended)
         rest = max(0.0, ended - self.seen)
         known = 0.0 if self._missed else min(rest, allowance)
         if known:
             self._walls[-1] += known
         self.unobserved += rest - known
         self.seen = max(ended, self.seen)
+
+    def _take_back(self, excess: float) -> None:
+        """Take off what was given after the end: its clock was read, and then a tick came first."""
+        if excess > 0 and self._missed:
+            taken = min(excess, self.unobserved)
+            self.unobserved -= taken
+            excess -= taken
+        for index in range(len(self._walls) - 1, -1, -1):
+            if excess <= 0:
+                return
+            taken = min(excess, self._walls[index])
+            self._walls[index] -= taken
+            self._cpus[index] = min(self._cpus[index], self._walls[index])
+            excess -= taken
 
     def spans(self) -> list[Span]:
         """Return what was seen, in time order."""

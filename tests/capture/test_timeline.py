@@ -36,6 +36,25 @@ def test_seconds_are_conserved_and_samples_bounded(
     assert all(one[::3] != other[::3] for one, other in itertools.pairwise(spans)) or timeline.stride > 1
 
 
+@given(GAPS.filter(bool), st.floats(0, 0.999), st.booleans())
+def test_what_a_tick_gave_after_the_end_is_taken_back(
+    gaps: list[tuple[float, int, int]], part: float, missed: bool
+) -> None:
+    timeline = Timeline(100.0, 1000)
+    now = 100.0
+    for number, (gap, node, state) in enumerate(gaps):
+        now += gap
+        if missed and number == len(gaps) - 1:
+            timeline.miss(now)
+        else:
+            timeline.observe(now, node, state, gap / 2)
+    ended = 100.0 + (now - 100.0) * part
+    timeline.finish(ended, 0.02)
+    spans = timeline.spans()
+    assert sum(span.wall for span in spans) + timeline.unobserved == pytest.approx(ended - 100.0)
+    assert all(0 <= span.cpu <= span.wall or span.wall == pytest.approx(0) for span in spans)
+
+
 def test_neighbours_at_the_same_place_are_one_sample() -> None:
     timeline = Timeline(0.0, 100)
     for tick in range(1, 51):
