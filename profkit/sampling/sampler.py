@@ -27,8 +27,8 @@ _TICK_LIMIT = 0.002
 switch interval, so that a tick is seldom interrupted: what it holds, it then lets go of before anybody else runs."""
 _QUIET_TICKS = 100
 """Ticks without anything in flight before the thread goes to sleep; waking it costs an operation about 20 us."""
-_COST_MEMORY = 0.2
-"""How much of a tick's cost the moving average takes in."""
+_MOST_CREDIT = 0.01
+"""CPU seconds that may be saved up while there is little to do: a first second at full resolution."""
 _MANY_CODES = 20_000
 """Functions in the table from which it is begun anew when nothing is in flight."""
 _COLLECTS_ANYWHERE = sys.version_info < (3, 12)
@@ -67,8 +67,9 @@ class Sampler:
         self.cpu = 0.0
         self.captures: list[Capture] = []
         self._first = 0
-        self._cost = 0.0
+        self._debt = -_MOST_CREDIT
         self._used = 0.0
+        self._ticked = perf_counter()
         self._awake = threading.Event()
         self._thread: threading.Thread | None = None
         self._stop = threading.Lock()  # held while the thread runs; released to end it
@@ -77,7 +78,7 @@ class Sampler:
     @property
     def real_interval(self) -> float:
         """The seconds between two ticks as the cost allows them."""
-        return max(self.interval, min(self._cost / COST_LIMIT, _LONGEST_INTERVAL))
+        return max(self.interval, min(self._debt / COST_LIMIT, _LONGEST_INTERVAL))
 
     def wake(self) -> None:
         """Begin to look, since something is in flight."""
@@ -154,10 +155,11 @@ class Sampler:
                 gc.enable()
                 self._gc_off = False
         # All that this thread used since the last tick, its waking and waiting for the GIL too.
-        used = time.thread_time()
-        cost, self._used = used - self._used, used
+        used, now = time.thread_time(), perf_counter()
+        cost, elapsed = used - self._used, now - self._ticked
+        self._used, self._ticked = used, now
         self.cpu += cost
-        self._cost += (cost - self._cost) * _COST_MEMORY
+        self._debt = max(self._debt + cost - elapsed * COST_LIMIT, -_MOST_CREDIT)
 
     def tick(self) -> None:
         """Look once at what is in flight, as far as the time for one tick goes."""

@@ -337,9 +337,9 @@ def test_the_samplers_cost_is_held_down_by_its_interval(
 ) -> None:
     monkeypatch.setattr("profkit.sampling.sampler.COST_LIMIT", 0.01)
     sampler = captured.profiler.sampler
-    sampler._cost = 0.002
+    sampler._debt = 0.002
     assert sampler.real_interval == pytest.approx(0.2)
-    sampler._cost = 0.0
+    sampler._debt = -0.001
     assert sampler.real_interval == captured.profiler.settings.interval
 
 
