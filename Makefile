@@ -54,6 +54,7 @@ soak: $(READY)
 
 bench: $(READY)
 	@$(PY) -m benchmarks.run
+	@$(PY) -m benchmarks.sampler
 	$(PYTEST) benchmarks/test_figures.py --benchmark-only --benchmark-columns=median,iqr,rounds $(ARGS)
 
 lint: $(READY)
