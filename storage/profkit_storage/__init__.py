@@ -1,7 +1,7 @@
 """What a stored profile is, and where it is kept."""
 
 from profkit_storage.base import ProfileEntry, ProfileQuery, ProfileStorage
-from profkit_storage.codec import decode, encode
+from profkit_storage.codec import decode, decode_rollups, encode, encode_rollups
 from profkit_storage.errors import (
     ConfigurationError,
     CorruptProfile,
@@ -9,6 +9,7 @@ from profkit_storage.errors import (
     ProfkitError,
     StorageError,
 )
+from profkit_storage.histogram import Histogram
 from profkit_storage.local import LocalStorage
 from profkit_storage.memory import MemoryStorage
 from profkit_storage.opening import open_storage
@@ -27,15 +28,19 @@ from profkit_storage.profile import (
     Status,
     Trigger,
 )
+from profkit_storage.rollup import ROLLUP_SCHEMA_VERSION, CorruptRollups, Rollup, RollupSet
 
 __all__ = [
+    "ROLLUP_SCHEMA_VERSION",
     "SCHEMA_VERSION",
     "Branch",
     "ChildOperation",
     "ConfigurationError",
     "CorruptProfile",
+    "CorruptRollups",
     "Enclosing",
     "Frame",
+    "Histogram",
     "LocalStorage",
     "MemoryStorage",
     "Node",
@@ -46,6 +51,8 @@ __all__ = [
     "ProfileQuery",
     "ProfileStorage",
     "ProfkitError",
+    "Rollup",
+    "RollupSet",
     "Sample",
     "Sampling",
     "State",
@@ -53,6 +60,8 @@ __all__ = [
     "Status",
     "Trigger",
     "decode",
+    "decode_rollups",
     "encode",
+    "encode_rollups",
     "open_storage",
 ]

@@ -11,16 +11,22 @@ from types import TracebackType
 from typing import Self
 
 from profkit_storage.profile import Profile, Status, Trigger
+from profkit_storage.rollup import RollupSet
 
 logger = logging.getLogger("profkit")
 
 ProblemHandler = Callable[[str, str], None]
-"""Called with (key, reason) for what lies in a store and is no readable profile."""
+"""Called with (key, reason) for what lies in a store and is no readable profile, or no readable set of rollups."""
 
 
 def log_problem(key: str, reason: str) -> None:
     """Report a problem on the `profkit` logger; what a scan does unless it is given another handler."""
     logger.warning("not a profile: %s: %s", key, reason)
+
+
+def log_rollup_problem(key: str, reason: str) -> None:
+    """Do so for what is no set of rollups; what `scan_rollups` does unless it is given another handler."""
+    logger.warning("not a set of rollups: %s: %s", key, reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +105,33 @@ class ProfileStorage(abc.ABC):
     @abc.abstractmethod
     def delete(self, id: str) -> bool:
         """Remove the profile with this id; False if there was none."""
+
+    def put_rollup(self, rollups: RollupSet) -> str | None:  # noqa: ARG002 - for stores that keep them
+        """Store a set of rollups and return its key; None from a store that keeps none. `scan_rollups` finds it.
+
+        Raises:
+            StorageError: it could not be stored, and nothing of it was left behind.
+        """
+        return None
+
+    def scan_rollups(
+        self,
+        *,
+        since: datetime | None = None,  # noqa: ARG002 - as above
+        until: datetime | None = None,  # noqa: ARG002
+        service: str | None = None,  # noqa: ARG002
+        on_problem: ProblemHandler = log_rollup_problem,  # noqa: ARG002
+    ) -> Iterator[RollupSet]:
+        """Yield the sets whose window began in [since, until), read one by one, in order of that (then id).
+
+        None means any; times and service are as in a `ProfileQuery`. What is no set of rollups, or a damaged one, is
+        passed to `on_problem` by name and left where it is.
+
+        Raises:
+            ConfigurationError: `since` is after `until`.
+            StorageError: the store cannot be read.
+        """
+        return iter(())
 
     def check_writable(self) -> None:
         """Find out early whether `put` can work; a store that always can does nothing.

@@ -1,7 +1,7 @@
 """Profile <-> bytes: a header, then the JSON document (see `document`) compressed with zstd.
 
 bytes   what
-0-3     magic: 89 50 4B 50
+0-3     magic: 89 50 4B 50, of rollups (see `rollup`) 89 50 4B 52
 4-5     schema version        (big-endian, as all numbers)
 6-7     flags: 1, the document is compressed with zstd
 8-11    length of the document before compression
@@ -14,16 +14,18 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Mapping
-from typing import cast
+from typing import NamedTuple, cast
 
 import orjson
 import zstandard
 
+from profkit_storage import rollup
 from profkit_storage.checks import Malformed
 from profkit_storage.document import from_document, to_document
 from profkit_storage.errors import CorruptProfile, StorageError
 from profkit_storage.names import encodable
 from profkit_storage.profile import SCHEMA_VERSION, Profile
+from profkit_storage.rollup import ROLLUP_SCHEMA_VERSION, CorruptRollups, RollupSet
 
 MAX_DOCUMENT = 16 * 1024 * 1024
 """Bytes of the longest document that is written or read: 100,000 samples in 20,000 nodes take 7 MiB."""
@@ -34,16 +36,28 @@ _MAX_VALUES = 2_000_000
 _MAX_BRACKETS = 100_000
 _MAX_RATIO = 100
 _RATIO_FROM = 4 * 1024 * 1024
+_NO_MEMORY = "there is not enough memory to read it"
 
 _PREFIX = struct.Struct(">4sHHI")
-_MAGIC = b"\x89PKP"
 _ZSTD = 1
 _DIGEST = 16
 HEADER_SIZE = _PREFIX.size + _DIGEST
-"""Bytes before the document; nothing this short is a profile."""
+"""Bytes before the document; nothing this short is a profile, or a set of rollups."""
 
 MAX_SIZE = MAX_DOCUMENT + MAX_DOCUMENT // 128 + HEADER_SIZE
-"""Bytes that no stored profile exceeds, with room for what zstd adds to what it cannot compress."""
+"""Bytes that no stored profile or set of rollups exceeds, with room for what zstd adds to what it cannot compress."""
+
+
+class _Kind(NamedTuple):
+    """What the header says of what is stored."""
+
+    name: str
+    magic: bytes
+    schema: int
+
+
+_PROFILE = _Kind("profile", b"\x89PKP", SCHEMA_VERSION)
+_ROLLUPS = _Kind("set of rollups", b"\x89PKR", ROLLUP_SCHEMA_VERSION)
 
 
 def encode(profile: Profile) -> bytes:
@@ -57,15 +71,23 @@ def encode(profile: Profile) -> bytes:
     try:
         document = to_document(profile)
         from_document(document)
-        raw = _dump(document)
-        _check_length(len(raw))
-        _check_values(raw)
-        body = zstandard.ZstdCompressor(level=3).compress(raw)
-        _check_ratio(len(raw), len(body))
+        return _seal(document, _PROFILE)
     except (ValueError, TypeError, OverflowError) as error:
         raise StorageError(f"profile {profile.id!r} cannot be encoded: {error}") from error
-    prefix = _PREFIX.pack(_MAGIC, SCHEMA_VERSION, _ZSTD, len(raw))
-    return prefix + _digest(prefix, body) + body
+
+
+def encode_rollups(rollups: RollupSet) -> bytes:
+    """Return a set of rollups as bytes that `decode_rollups` turns into an equal one; names as in `encode`.
+
+    Raises:
+        StorageError: it is not a valid set, or larger than `decode_rollups` reads.
+    """
+    try:
+        document = rollup.to_document(rollups)
+        rollup.from_document(document)
+        return _seal(document, _ROLLUPS)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise StorageError(f"rollups {rollups.id!r} cannot be encoded: {error}") from error
 
 
 def decode(data: bytes, key: str = "") -> Profile:
@@ -75,27 +97,50 @@ def decode(data: bytes, key: str = "") -> Profile:
         CorruptProfile: it is not a whole, undamaged, valid profile of a schema this version reads.
     """
     try:
-        raw = _document(data)
-        _check_values(raw)
-        return from_document(orjson.loads(raw))
+        return from_document(_unseal(data, _PROFILE))
     except (ValueError, zstandard.ZstdError) as error:
         raise CorruptProfile(key, str(error)) from None  # a JSON error would keep the whole document alive
     except (MemoryError, SystemError):
-        raise CorruptProfile(key, "there is not enough memory to read it") from None
+        raise CorruptProfile(key, _NO_MEMORY) from None
 
 
-def _document(data: bytes) -> bytes:
+def decode_rollups(data: bytes, key: str = "") -> RollupSet:
+    """Return the set of rollups that `data` holds. `key` is what errors call it.
+
+    Raises:
+        CorruptRollups: it is not a whole, undamaged, valid set of a schema this version reads.
+    """
+    try:
+        return rollup.from_document(_unseal(data, _ROLLUPS))
+    except (ValueError, zstandard.ZstdError) as error:
+        raise CorruptRollups(key, str(error)) from None  # as in `decode`
+    except (MemoryError, SystemError):
+        raise CorruptRollups(key, _NO_MEMORY) from None
+
+
+def _seal(document: dict[str, object], kind: _Kind) -> bytes:
+    """Return the header and the compressed document."""
+    raw = _dump(document)
+    _check_length(len(raw))
+    _check_values(raw)
+    body = zstandard.ZstdCompressor(level=3).compress(raw)
+    _check_ratio(len(raw), len(body))
+    prefix = _PREFIX.pack(kind.magic, kind.schema, _ZSTD, len(raw))
+    return prefix + _digest(prefix, body) + body
+
+
+def _unseal(data: bytes, kind: _Kind) -> object:
     """Return the document; never allocates more than the bounded length in the header."""
     if len(data) < HEADER_SIZE:
-        raise Malformed(f"{len(data)} bytes, too short for a profile")
+        raise Malformed(f"{len(data)} bytes, too short for a {kind.name}")
     magic, version, flags, length = _PREFIX.unpack_from(data)
     prefix, body = data[: _PREFIX.size], data[HEADER_SIZE:]
-    if magic != _MAGIC:
-        raise Malformed("not a profile: it does not begin as one")
+    if magic != kind.magic:
+        raise Malformed(f"not a {kind.name}: it does not begin as one")
     if data[_PREFIX.size : HEADER_SIZE] != _digest(prefix, body):
         raise Malformed("damaged or cut: its checksum is wrong")
-    if version != SCHEMA_VERSION:
-        raise Malformed(f"schema {version}; this version of profkit reads schema {SCHEMA_VERSION}")
+    if version != kind.schema:
+        raise Malformed(f"schema {version}; this version of profkit reads schema {kind.schema}")
     if flags != _ZSTD:
         raise Malformed(f"flags {flags:#x} are not known")
     _check_length(length)
@@ -104,7 +149,9 @@ def _document(data: bytes) -> bytes:
     if zstandard.get_frame_parameters(body).content_size != length or not length:
         raise Malformed("its length is not the one in its header")
     inflater = zstandard.ZstdDecompressor(max_window_size=MAX_DOCUMENT)
-    return inflater.decompress(body, max_output_size=length, allow_extra_data=False)
+    raw = inflater.decompress(body, max_output_size=length, allow_extra_data=False)
+    _check_values(raw)
+    return orjson.loads(raw)
 
 
 def _check_length(length: int) -> None:

@@ -72,7 +72,7 @@ def from_document(document: object) -> Profile:
     start_ns = fields.integer("start_ns")
     cpu = None if fields.get("cpu") is None else fields.number("cpu")
     return Profile(
-        id=_id(fields, start_ns),
+        id=checked_id(fields, start_ns),
         operation=fields.text("operation"),
         category=fields.text("category"),
         start_ns=start_ns,
@@ -108,7 +108,8 @@ def _columns(names: Sequence[str], rows: Sequence[tuple[object, ...]]) -> dict[s
     return dict(zip(names, zip(*rows, strict=True), strict=True))
 
 
-def _id(fields: Fields, start_ns: int) -> str:
+def checked_id(fields: Fields, start_ns: int) -> str:
+    """Return the id of a document; `Malformed` unless it was made from `start_ns`."""
     id = fields.text("id")
     if not is_ulid(id):
         raise Malformed(f"id is {shown(id)}: must be a ULID")

@@ -2,6 +2,8 @@
 
 Date and hour are those of the operation's start in UTC, which is also the time inside the id, so an id says in which
 hour to look. Listing keys answers who, when, what kind and how slow.
+
+Rollups lie beside, by the start of their window: `rollups/v1/date=YYYY-MM-DD/hour=HH/service=S/{ulid}.pkr`.
 """
 
 from __future__ import annotations
@@ -13,10 +15,13 @@ from profkit_storage.base import ProfileEntry
 from profkit_storage.errors import ConfigurationError
 from profkit_storage.names import escape_name, unescape_name
 from profkit_storage.profile import Profile, Status, Trigger
+from profkit_storage.rollup import RollupSet
 from profkit_storage.ulid import is_ulid, ulid_milliseconds
 
 LAYOUT = "profiles/v1"
 SUFFIX = ".pkp"
+ROLLUP_LAYOUT = "rollups/v1"
+ROLLUP_SUFFIX = ".pkr"
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 MAX_MS = 253_402_300_800_000
@@ -44,15 +49,15 @@ def duration_ms(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def hour_prefix(id: str) -> str | None:
-    """Return the key prefix (no slash at its end) below which a profile with this id lies; None if it is no id."""
+def hour_prefix(id: str, layout: str = LAYOUT) -> str | None:
+    """Return the key prefix (no slash at its end) below which what has this id lies; None if it is no id."""
     if not is_ulid(id):
         return None
     start = ulid_milliseconds(id)
     if start >= MAX_MS:
         return None
     moment = _EPOCH + timedelta(milliseconds=start)
-    return f"{LAYOUT}/date={moment:%Y-%m-%d}/hour={moment:%H}"
+    return f"{layout}/date={moment:%Y-%m-%d}/hour={moment:%H}"
 
 
 def profile_key(profile: Profile) -> str:
@@ -105,6 +110,27 @@ def profile_entry(profile: Profile, size: int) -> ProfileEntry:
     if entry is None:
         raise ConfigurationError(f"profile {profile.id!r} has a key that cannot be read again: {key}")
     return entry
+
+
+def rollup_key(rollups: RollupSet) -> str:
+    """Return the key under which a set of rollups is stored.
+
+    Raises:
+        ConfigurationError: its id is no ULID, or lies beyond the year 9999.
+    """
+    prefix = hour_prefix(rollups.id, ROLLUP_LAYOUT)
+    if prefix is None:
+        raise ConfigurationError(f"id {rollups.id!r} of rollups: must be a ULID before the year 10000")
+    return f"{prefix}/service={escape_name(rollups.service)}/{rollups.id}{ROLLUP_SUFFIX}"
+
+
+def parse_rollup_key(key: str) -> str | None:
+    """Return the id in a key; None if `rollup_key` does not make such keys."""
+    prefix, _, rest = key.rpartition("/service=")
+    service, _, name = rest.partition("/")
+    id = name.removesuffix(ROLLUP_SUFFIX)
+    own = name.endswith(ROLLUP_SUFFIX) and hour_prefix(id, ROLLUP_LAYOUT) == prefix
+    return id if own and is_service(f"service={service}") else None
 
 
 def parse_date(directory: str) -> int | None:

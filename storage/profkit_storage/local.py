@@ -1,4 +1,4 @@
-"""`LocalStorage`: profiles as files below a directory, written by many processes at once."""
+"""`LocalStorage`: profiles and rollups as files below a directory, written by many processes at once."""
 
 from __future__ import annotations
 
@@ -7,16 +7,25 @@ import errno
 import os
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 from profkit_storage import files
-from profkit_storage.base import ProblemHandler, ProfileEntry, ProfileQuery, ProfileStorage, log_problem
-from profkit_storage.codec import MAX_SIZE, decode, encode
+from profkit_storage.base import (
+    ProblemHandler,
+    ProfileEntry,
+    ProfileQuery,
+    ProfileStorage,
+    log_problem,
+    log_rollup_problem,
+)
+from profkit_storage.codec import MAX_SIZE, decode, decode_rollups, encode, encode_rollups
 from profkit_storage.errors import ConfigurationError, CorruptProfile, ProfileNotFound, StorageError
-from profkit_storage.keys import LAYOUT, parse_key, profile_entry
+from profkit_storage.keys import LAYOUT, ROLLUP_LAYOUT, parse_key, parse_rollup_key, profile_entry, rollup_key
 from profkit_storage.listing import Listing, find_id, visible
 from profkit_storage.matching import KeyFilter
 from profkit_storage.profile import Profile
+from profkit_storage.rollup import CorruptRollups, RollupSet
 
 _READ_ATTEMPTS = 3
 _INCOMING = ".incoming"
@@ -32,7 +41,7 @@ _ADVICE = {
 class LocalStorage(ProfileStorage):
     """The store in a directory (see `keys` for what lies where); what it makes is private to its user.
 
-    A profile is written beside the others, brought down to the disk and renamed, so it is there whole or not at all.
+    Each is written beside the others, brought down to the disk and renamed, so it is there whole or not at all.
     With `create`, the directory is made if it is missing, and tried by writing to it. Without, it must exist, and
     need only be readable.
 
@@ -71,17 +80,10 @@ class LocalStorage(ProfileStorage):
     def put(self, profile: Profile) -> ProfileEntry:
         data = encode(profile)
         entry = profile_entry(profile, len(data))
-        self._refuse_link(f"{LAYOUT}/{_INCOMING}")
-        self._refuse_link(entry.key.rpartition("/")[0])
-        self._sweep()
+        self._prepare(entry.key)
         # Looked up before the new one is there: two writers of one id must not remove each other's.
         earlier = self._find(entry.id)
-        path = self._root / entry.key
-        try:
-            files.move_into_place(files.write_temporary(self._incoming, data), path)
-        except OSError as error:
-            files.remove_empty(path.parent, self._root / LAYOUT)
-            raise _storage_error(path, "cannot be written", error) from error
+        self._write(entry.key, data, LAYOUT)
         for other in earlier:
             if other.key != entry.key:
                 # The new one is safe, and counts before an older one that cannot be removed.
@@ -108,18 +110,7 @@ class LocalStorage(ProfileStorage):
     ) -> Iterator[ProfileEntry]:
         wanted = KeyFilter(query)
         listing = Listing(self._root, on_problem)
-        try:
-            link = files.find_link(self._root, LAYOUT)
-            if link:
-                raise StorageError(f"{link}: is a link, not a directory, and is not followed")
-            dates = visible(self._root / LAYOUT)
-        except FileNotFoundError:
-            if not self._root.is_dir():
-                raise StorageError(f"{self._root}: no such directory") from None
-            dates = []
-        except OSError as error:
-            raise _storage_error(self._root, "cannot be read", error) from error
-        return listing.entries(dates, wanted)
+        return listing.entries(self._dates(LAYOUT), wanted)
 
     def delete(self, id: str) -> bool:
         removed = False
@@ -130,6 +121,71 @@ class LocalStorage(ProfileStorage):
             except OSError as error:
                 raise _storage_error(self._root / entry.key, "cannot be removed", error) from error
         return removed
+
+    def put_rollup(self, rollups: RollupSet) -> str:
+        data = encode_rollups(rollups)
+        key = rollup_key(rollups)
+        self._prepare(key)
+        self._write(key, data, ROLLUP_LAYOUT)
+        return key
+
+    def scan_rollups(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        service: str | None = None,
+        on_problem: ProblemHandler = log_rollup_problem,
+    ) -> Iterator[RollupSet]:
+        wanted = KeyFilter(ProfileQuery(since=since, until=until, service=service))
+        listing = Listing(self._root, on_problem)
+        return self._rollups(listing, listing.rollups(self._dates(ROLLUP_LAYOUT), wanted))
+
+    def _rollups(self, listing: Listing, keys: Iterator[str]) -> Iterator[RollupSet]:
+        for key in keys:
+            try:
+                linked = files.find_link(self._root, key)
+                data = None if linked else files.read_regular(self._root / key, MAX_SIZE)
+                rollups = None if data is None else decode_rollups(data, key)
+            except OSError as error:
+                listing.problem(key, error.strerror or str(error))
+            except CorruptRollups as error:
+                listing.problem(key, error.reason)
+            else:
+                if rollups is None:  # removed since it was listed
+                    continue
+                if rollups.id == parse_rollup_key(key):
+                    yield rollups
+                else:
+                    listing.problem(key, f"holds other rollups, {rollups.id}")
+
+    def _prepare(self, key: str) -> None:
+        """Make ready to write what will have this key."""
+        self._refuse_link(f"{LAYOUT}/{_INCOMING}")
+        self._refuse_link(key.rpartition("/")[0])
+        self._sweep()
+
+    def _write(self, key: str, data: bytes, layout: str) -> None:
+        path = self._root / key
+        try:
+            files.move_into_place(files.write_temporary(self._incoming, data), path)
+        except OSError as error:
+            files.remove_empty(path.parent, self._root / layout)
+            raise _storage_error(path, "cannot be written", error) from error
+
+    def _dates(self, layout: str) -> list[str]:
+        """Return the names of the directories below `rollups/v1` or `profiles/v1`, none where there is neither."""
+        try:
+            link = files.find_link(self._root, layout)
+            if link:
+                raise StorageError(f"{link}: is a link, not a directory, and is not followed")
+            return visible(self._root / layout)
+        except FileNotFoundError:
+            if not self._root.is_dir():
+                raise StorageError(f"{self._root}: no such directory") from None
+            return []
+        except OSError as error:
+            raise _storage_error(self._root, "cannot be read", error) from error
 
     def _find(self, id: str) -> list[ProfileEntry]:
         try:

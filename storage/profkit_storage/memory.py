@@ -1,28 +1,39 @@
-"""`MemoryStorage`: profiles in this process's memory, for tests and for trying things out."""
+"""`MemoryStorage`: profiles and rollups in this process's memory, for tests and for trying things out."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from datetime import datetime
 from weakref import WeakValueDictionary
 
-from profkit_storage.base import ProblemHandler, ProfileEntry, ProfileQuery, ProfileStorage, log_problem
-from profkit_storage.codec import decode, encode
+from profkit_storage.base import (
+    ProblemHandler,
+    ProfileEntry,
+    ProfileQuery,
+    ProfileStorage,
+    log_problem,
+    log_rollup_problem,
+)
+from profkit_storage.codec import decode, decode_rollups, encode, encode_rollups
 from profkit_storage.errors import ProfileNotFound
-from profkit_storage.keys import profile_entry
+from profkit_storage.keys import profile_entry, rollup_key
 from profkit_storage.matching import KeyFilter
 from profkit_storage.profile import Profile
+from profkit_storage.rollup import CorruptRollups, RollupSet
+from profkit_storage.ulid import ulid_milliseconds
 
 _by_name: WeakValueDictionary[str, MemoryStorage] = WeakValueDictionary()
 _named: dict[str, MemoryStorage] = {}
 
 
 class MemoryStorage(ProfileStorage):
-    """Keeps encoded profiles, without a bound, as long as it lives; its address works in this process only."""
+    """Keeps encoded profiles and rollups, without a bound, while it lives; its address works in this process only."""
 
     def __init__(self) -> None:
         # One step on one dict at a time, each of them atomic: no lock that a fork could leave held.
         self._stored: dict[str, tuple[ProfileEntry, bytes]] = {}
+        self._rollups: dict[tuple[str, str], bytes] = {}
         self._name = secrets.token_hex(8)
         _by_name[self._name] = self
 
@@ -66,3 +77,34 @@ class MemoryStorage(ProfileStorage):
 
     def delete(self, id: str) -> bool:
         return self._stored.pop(id, None) is not None
+
+    def put_rollup(self, rollups: RollupSet) -> str:
+        data = encode_rollups(rollups)
+        key = rollup_key(rollups)
+        self._rollups[rollups.id, key] = data
+        return key
+
+    def scan_rollups(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        service: str | None = None,
+        on_problem: ProblemHandler = log_rollup_problem,
+    ) -> Iterator[RollupSet]:
+        wanted = KeyFilter(ProfileQuery(since=since, until=until, service=service))
+        return _rollups(self._rollups.copy(), wanted, on_problem)
+
+
+def _rollups(
+    stored: dict[tuple[str, str], bytes], wanted: KeyFilter, on_problem: ProblemHandler
+) -> Iterator[RollupSet]:
+    for id, key in sorted(stored):
+        if not wanted.overlaps(ulid_milliseconds(id), 1):
+            continue
+        if wanted.service is not None and f"/service={wanted.service}/" not in key:
+            continue
+        try:
+            yield decode_rollups(stored[id, key], key)
+        except CorruptRollups as error:
+            on_problem(key, error.reason)
