@@ -88,6 +88,7 @@ class ProfilingMiddleware:
                     message = tracker.echo(scope, message)
             await send(message)
 
+        operation.request = scope.get(SCOPE_KEY)
         with operation:
             _live[operation] = scope
             try:

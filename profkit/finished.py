@@ -7,17 +7,20 @@ import os
 import platform
 import socket
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
 from profkit.config import Settings
 from profkit.masking import masker
-from profkit.operations import Child, Operation, longest
+from profkit.operations import Operation, longest
 from profkit.requests import RequestContext
-from profkit.sampling.calltree import Recording
+from profkit.sampling import pauses
+from profkit.sampling.calltree import CallTree
+from profkit.sampling.recording import Recording
 from profkit.sampling.resolution import Resolver
 from profkit.sampling.sampler import Sampler
+from profkit.strands import branches_of, samples_of, strands_of
 from profkit_storage import ChildOperation, Enclosing, Profile, Sampling
 from profkit_storage.ulid import new_ulid
 
@@ -50,18 +53,19 @@ def profile_of(finished: Finished, settings: Settings, sampler: Sampler) -> Prof
         children = longest(children, settings.max_children)
     wall = operation.ended - operation.started
     with sampler.lock:  # a tick that still saw the operation in flight has ended after this
+        pauses.drain()
         recording, operation.recording = operation.recording, None
     if recording is None:
-        recording = Recording(sampler.codes, operation.started, settings.max_samples, sampler.cpu)
-    timeline = recording.timeline
-    timeline.finish(operation.ended, tail_allowance(settings.interval))
+        recording = Recording(CallTree(sampler.codes), operation.started, settings.max_samples, sampler.cpu)
+    recording.finish(operation.ended, tail_allowance(settings.interval))
     resolver = Resolver(recording.tree)
-    samples = tuple(resolver.samples(timeline.spans()))
+    strands = strands_of(recording, operation)
+    samples = samples_of(strands, resolver)
     request = finished.request
     return Profile(
         id=new_ulid(finished.start_ns),
-        operation=masker.mask_text(operation.site.name),
-        category=masker.mask_text(operation.site.category),
+        operation=masker.mask_text(operation.tally.name),
+        category=masker.mask_text(operation.tally.category),
         start_ns=finished.start_ns,
         wall=wall,
         cpu=None if operation.thread.cpu is None else sum(sample.cpu for sample in samples),
@@ -85,25 +89,24 @@ def profile_of(finished: Finished, settings: Settings, sampler: Sampler) -> Prof
         nodes=resolver.nodes,
         samples=samples,
         children=children_of(children, operation),
+        branches=branches_of(strands, operation),
         sampling=Sampling(
             interval=settings.interval,
-            ticks=timeline.ticks,
+            ticks=recording.ticks,
             sampler_cpu=max(0.0, sampler.cpu - recording.sampler_cpu),
-            unobserved=timeline.unobserved,
+            unobserved=recording.unobserved,
             dropped_children=operation.dropped_children,
         ),
     )
 
 
-def enclosing(operation: Operation, threshold: float) -> tuple[Enclosing, ...]:
-    """Return the operations in flight around one that ends, the innermost first; `threshold` is the profiler's."""
+def enclosing(operation: Operation, number: Callable[[Operation], int]) -> tuple[Enclosing, ...]:
+    """Return the operations around one that ends, the innermost first; `number` gives each its number."""
     found: list[Enclosing] = []
     outer = operation.parent
     while outer is not None and len(found) < _MAX_ENCLOSING:
-        limit = outer.site.threshold
         ended = outer.ended or operation.ended  # a task may go on when what began it is over
-        slow = ended - outer.started >= (threshold if limit is None else limit)
-        found.append(Enclosing(outer.number, slow))
+        found.append(Enclosing(number(outer), ended - outer.started >= outer.tally.limit))
         outer = outer.parent
     return tuple(found)
 
@@ -113,19 +116,30 @@ def tail_allowance(interval: float) -> float:
     return _TAIL * interval + _SWITCH_WAIT * sys.getswitchinterval()
 
 
-def children_of(ended: Iterable[Child], operation: Operation) -> tuple[ChildOperation, ...]:
+def children_of(ended: Iterable[Operation], operation: Operation) -> tuple[ChildOperation, ...]:
     """Return the operations that ended inside `operation` as its profile has them, in order of their start."""
-    children = sorted(ended, key=lambda child: child.started)
-    index = {child.number: position for position, child in enumerate(children)}
-    return tuple(_child_of(child, operation, index) for child in children)
+    children = sorted(((_start(child, operation), child) for child in ended), key=lambda one: one[0])
+    index = {id(child): position for position, (_, child) in enumerate(children)}
+    wall = operation.ended - operation.started
+    return tuple(_child_of(child, start, wall, index) for start, child in children)
 
 
-def _child_of(child: Child, operation: Operation, index: Mapping[int, int]) -> ChildOperation:
-    started = min(max(child.started, operation.started), operation.ended) - operation.started
-    ended = min(child.ended, operation.ended) - operation.started
-    parent = index.get(child.parent, -1)
-    name = masker.mask_text(child.name)
-    category = masker.mask_text(child.category)
+def _start(child: Operation, operation: Operation) -> float:
+    """Return the seconds from the start of `operation` to that of one inside it."""
+    start = 0.0
+    inner: Operation | None = child
+    while inner is not None and inner is not operation:
+        start += inner.offset
+        inner = inner.parent
+    return start
+
+
+def _child_of(child: Operation, start: float, wall: float, index: Mapping[int, int]) -> ChildOperation:
+    started = min(max(start, 0.0), wall)
+    ended = min(start + child.ended - child.started, wall)
+    parent = index.get(id(child.parent), -1)
+    name = masker.mask_text(child.tally.name)
+    category = masker.mask_text(child.tally.category)
     return ChildOperation(name, category, started, max(started, ended), masked_tags(child.tags), parent)
 
 

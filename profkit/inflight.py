@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from profkit.operations import Operation
-from profkit.sampling.calltree import SUSPENDED
+from profkit.operations import Operation, request_of
 from profkit.sampling.codes import CodeTable
-from profkit.sampling.frames import locate
+from profkit.sampling.origins import locate
 from profkit.sampling.resolution import line_at
 from profkit.sampling.sampler import Sampler
+from profkit.sampling.sights import see
+from profkit.sampling.timeline import AWAITING
 
 
 class InFlight(NamedTuple):
@@ -27,21 +28,31 @@ class InFlight(NamedTuple):
     stack: list[str]
 
 
-def list_in_flight(operations: Iterable[Operation], sampler: Sampler, threshold: float) -> list[InFlight]:
-    """Return the operations with their stacks, the oldest first; `threshold` is that of those without their own."""
+def list_in_flight(operations: Iterable[Operation], sampler: Sampler) -> list[InFlight]:
+    """Return the operations with their stacks, the oldest first."""
     now = time.perf_counter()
     threads = {thread.ident: thread.name for thread in threading.enumerate()}
     found: list[InFlight] = []
     with sampler.lock:
-        for operation, stack, state, _ in sampler.looks(operations):
-            lines = [_describe(place, sampler.codes) for place in reversed(stack or ())]
-            lines += ["[await]"] if state == SUSPENDED else []
-            name, category, own = operation.site
-            request_id = operation.request.request_id if operation.request else ""
-            thread = threads.get(operation.thread.ident, "")
-            limit = threshold if own is None else own
-            age = now - operation.started
-            found.append(InFlight(name, category, age, limit, thread, request_id, lines))
+        view = sampler.view()
+        for operation in operations:
+            sight = see(operation, view)
+            lines = [_describe(place, sampler.codes) for place in reversed(sight.stack or ())]
+            lines += ["[await]"] if sight.state in AWAITING else []
+            tally = operation.tally
+            request = request_of(operation)
+            found.append(
+                InFlight(
+                    tally.name,
+                    tally.category,
+                    now - operation.started,
+                    tally.limit,
+                    threads.get(operation.thread.ident, ""),
+                    request.request_id if request else "",
+                    lines,
+                )
+            )
+        view.close()
     return sorted(found, key=lambda one: -one.age)
 
 

@@ -8,22 +8,22 @@ from __future__ import annotations
 import asyncio
 import heapq
 import inspect
-import math
 import weakref
 from asyncio import _get_running_loop  # pyright: ignore[reportPrivateUsage]  # exported for event loops
-from collections.abc import Iterator
 from contextvars import ContextVar, Token
 from sys import _getframe  # pyright: ignore[reportPrivateUsage]  # documented, and the only way to a caller
 from time import perf_counter
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from profkit.requests import RequestContext, request_context
+from profkit.requests import RequestContext
+from profkit.rollups import Rollups, Tally
 from profkit.sampling.threads import WatchedThread, this
 from profkit_storage import Status
 
 if TYPE_CHECKING:
-    from profkit.sampling.calltree import Recording
+    from profkit.sampling.branches import Branch
+    from profkit.sampling.recording import Recording
 
 _MAX_NAME = 200
 _WORKERS = frozenset({"anyio", "asyncio", "concurrent", "threading", "queue", "uvloop"})
@@ -38,10 +38,10 @@ class Watcher(Protocol):
     """What an operation needs of the profiler it belongs to."""
 
     registry: set[Operation]
-    numbers: Iterator[int]
+    rollups: Rollups
     active: bool
-    threshold: float
     max_children: int
+    keep_errors: bool
 
     @property
     def sampler(self) -> Wakeable:
@@ -67,24 +67,19 @@ class Wakeable(Protocol):
         ...
 
 
-class Site(NamedTuple):
-    """What every operation of one decorator or `with` has in common; `threshold` None means the profiler's."""
-
-    name: str
-    category: str
-    threshold: float | None
-
-
-class Child(NamedTuple):
-    """An operation that ended inside another; times as `time.perf_counter` gives them."""
-
-    number: int
-    parent: int
-    name: str
-    category: str
-    started: float
-    ended: float
-    tags: dict[str, object] | None
+_UNSET: dict[str, Any] = {
+    "tags": None,
+    "status": Status.OK,
+    "request": None,
+    "dropped_children": 0,
+    "discarded": False,
+    "number": 0,
+    "offset": 0.0,
+    "started": 0.0,
+    "ended": 0.0,
+    "paused": 0.0,
+}
+"""What most operations never set, and so do not spend time on: `Operation.__getattr__` answers for it."""
 
 
 class Operation:
@@ -92,29 +87,54 @@ class Operation:
 
     Its stack is found by its coroutine, or by the frame whose id is `root`. An id alone is enough: an operation leaves
     the registry before its frame ends, so while it is in flight no other frame has that id.
+
+    `started` and `ended` are seconds of `time.perf_counter`; for a generator `started` moves on by the time between its
+    steps. `children` are the operations that ended inside it, its children's own among them, each with its `offset`,
+    the seconds from its parent's start to its own. `branches` are the tasks and threads it started.
     """
 
-    # Defaults of the class, not slots filled one by one: most operations never touch them. 15 % of the hot path.
-    coroutine: weakref.ref[object] | None = None
-    frame: FrameType | None = None
-    task: weakref.ref[asyncio.Task[Any]] | None = None
-    parent: Operation | None = None
-    request: RequestContext | None = None
-    recording: Recording | None = None
-    children: list[Child] | None = None
-    dropped_children = 0
-    tags: dict[str, object] | None = None
-    status = Status.OK
-    started = 0.0
-    ended = 0.0
+    # Slots that are filled when an operation begins, and a table for the rest: 15 % of the hot path.
+    __slots__ = (
+        "_token", "branches", "children", "coroutine", "discarded", "dropped_children", "ended", "frame", "number",
+        "offset", "parent", "paused", "profiler", "recording", "request", "root", "started", "status", "tags",
+        "tally", "task", "thread",
+    )  # fmt: skip
+    tally: Tally
+    profiler: Watcher
     root: int
-    number: int
     thread: WatchedThread
-    _token: Token[Operation | None] | None = None
+    parent: Operation | None
+    children: list[Operation] | None
+    branches: list[Branch] | None
+    recording: Recording | None
+    coroutine: weakref.ref[object] | None
+    task: weakref.ref[asyncio.Task[Any]] | None
+    frame: FrameType | None
+    started: float
+    ended: float
+    paused: float
+    offset: float
+    number: int
+    tags: dict[str, object] | None
+    status: Status
+    request: RequestContext | None
+    dropped_children: int
+    discarded: bool
+    _token: Token[Operation | None] | None
 
-    def __init__(self, profiler: Watcher, site: Site) -> None:
+    def __init__(self, profiler: Watcher, tally: Tally) -> None:
         self.profiler = profiler
-        self.site = site
+        self.tally = tally
+        self.parent = self.children = self.branches = self.recording = None
+        self.coroutine = self.task = self.frame = self._token = None
+
+    if not TYPE_CHECKING:  # every attribute is declared above
+
+        def __getattr__(self, name: str) -> object:
+            try:
+                return _UNSET[name]
+            except KeyError:
+                raise AttributeError(name) from None
 
     def tag(self, /, **tags: object) -> Self:
         """Attach values to the profile: text, numbers, true or false. Secrets in them are masked."""
@@ -126,12 +146,14 @@ class Operation:
 
     def rename(self, name: str) -> Self:
         """Give the operation another name, as when it is known only once a request has been routed."""
-        self.site = self.site._replace(name=named(name))
+        tally = self.tally
+        if name != tally.name:
+            self.tally = self.profiler.rollups.tally(named(name), tally.category, tally.threshold)
         return self
 
     def discard(self) -> Self:
         """Leave no profile of this operation, however long it takes."""
-        self.site = self.site._replace(threshold=math.inf)
+        self.discarded = True
         return self
 
     def begin(self, root: int) -> None:
@@ -141,17 +163,38 @@ class Operation:
         # One that has ended is no parent: tasks that start tasks would keep every operation before them alive.
         if parent is not None and not parent.ended:
             self.parent = parent
-        request = request_context.get()
-        if request is not None:
-            self.request = request
         self.root = root
         self.thread = this.thread
-        self.number = next(profiler.numbers)
+        self.ended = 0.0
         self._token = current.set(self)
         self.started = perf_counter()
         profiler.registry.add(self)
         if profiler.sampler.idle:
             profiler.sampler.wake()
+
+    def pause(self) -> None:
+        """Take a generator's operation out of flight while its consumer has the value."""
+        self.paused = perf_counter()
+        self.profiler.registry.discard(self)
+        token, self._token, self.task = self._token, None, None
+        if token is not None:
+            try:
+                current.reset(token)
+            except ValueError:  # a consumer may go on in another context
+                pass
+
+    def resume(self) -> None:
+        """Go on with a generator's operation, whose clock has stood still since `pause`."""
+        gap = perf_counter() - self.paused
+        self.started += gap
+        if self.recording is not None:
+            self.recording.move(gap)
+        self.thread = this.thread
+        self.task = running_task()
+        self._token = current.set(self)
+        self.profiler.registry.add(self)
+        if self.profiler.sampler.idle:
+            self.profiler.sampler.wake()
 
     def end(self) -> None:
         """Take the operation out of flight; if it was slow, hand it over to become a profile."""
@@ -165,17 +208,29 @@ class Operation:
             current.reset(token)
         except ValueError:  # ended in another context than it began in
             pass
-        # Contexts of tasks begun in it may keep the operation: it must not keep the one before it, nor its own task.
+        # Contexts of tasks begun in it may keep the operation: it must not keep its own task.
         self._token = self.task = self.coroutine = None
-        parent = self.parent
-        if parent is not None:
-            self._join(parent)
-        threshold = self.site.threshold
-        if ended - self.started >= (profiler.threshold if threshold is None else threshold):
+        self.settle(profiler, ended - self.started)
+
+    def settle(self, profiler: Watcher, elapsed: float) -> None:
+        """Count an operation that has ended, join it to its parent and hand it over if it was slow."""
+        tally = self.tally
+        tally.durations.append(elapsed)
+        failed = self.status is Status.ERROR
+        if failed:
+            tally.errors += 1
+        if self.parent is not None:
+            self.join(profiler.max_children)
+        if elapsed >= tally.limit or (failed and profiler.keep_errors):
             profiler.finish(self)
         else:
-            self.recording = self.children = None
-        self.parent = None
+            self.recording = self.children = self.branches = None
+        self.leave()
+
+    def leave(self) -> None:
+        """Let go of a parent that ended before: a chain of tasks would keep every operation before them alive."""
+        if self.parent is not None and self.parent.ended:
+            self.parent = None
 
     def fail(self, error: BaseException) -> None:
         """Note how the operation ends."""
@@ -185,19 +240,22 @@ class Operation:
             self.status = Status.ERROR
             self.tag(error=type(error).__qualname__)
 
-    def _join(self, parent: Operation) -> None:
-        """Become a child of `parent`, with the children of one's own."""
+    def join(self, limit: int) -> None:
+        """Become a child of the parent, with the children of one's own; it keeps about `limit` of them."""
+        parent = self.parent
+        if parent is None or parent.ended:
+            if parent is not None and parent.ended <= self.started:
+                self.parent = None
+            return
+        self.offset = self.started - parent.started
         children = parent.children
         if children is None:
             children = parent.children = []
-        name, category, _ = self.site
-        children.append(
-            Child(self.number, parent.number, name, category, self.started, self.ended, self.tags)
-        )
+        children.append(self)
         if self.children:
             children += self.children
-        parent.dropped_children += self.dropped_children
-        limit = self.profiler.max_children
+        if self.dropped_children:
+            parent.dropped_children += self.dropped_children
         if len(children) > 2 * limit:  # seldom, so that each costs little
             parent.dropped_children += len(children) - limit
             parent.children = longest(children, limit)
@@ -239,7 +297,41 @@ class Operation:
         self._exit(error)
 
 
-def longest(children: list[Child], limit: int) -> list[Child]:
+class Call(Operation):
+    """A call of a synchronous function: its stack is in its thread, below the frame `root`."""
+
+    __slots__ = ()
+    # Of the class, so that a call does not spend time on them.
+    coroutine = None
+    task = None
+    frame = None
+    _token = None
+
+
+def abort(call: Call, profiler: Watcher, outer: Operation | None, error: BaseException) -> None:
+    """End a call that raises `error`, or that an exception of a signal handler met while it began or ended."""
+    ended = call.ended
+    profiler.registry.discard(call)
+    if current.get() is call:
+        current.set(outer)
+    if ended or not call.started:
+        return
+    call.ended = perf_counter()
+    call.fail(error)
+    call.settle(profiler, call.ended - call.started)
+
+
+def request_of(operation: Operation) -> RequestContext | None:
+    """Return the request that an operation in flight works on, as far as it or one around it was told."""
+    around: Operation | None = operation
+    while around is not None:
+        if around.request is not None:
+            return around.request
+        around = around.parent
+    return None
+
+
+def longest(children: list[Operation], limit: int) -> list[Operation]:
     """Return the `limit` children that took the longest."""
     return heapq.nlargest(limit, children, key=lambda child: child.ended - child.started)
 
@@ -274,8 +366,18 @@ def _is_driven_by_contextlib(frame: FrameType) -> bool:
 
 
 def running_task() -> weakref.ref[asyncio.Task[Any]] | None:
-    """Refer to the task that is running in this thread, if any, without keeping it alive."""
-    if _get_running_loop() is None:  # 0.9 us less than catching the error of current_task
+    """Refer to the task that is running in this thread, if any, without keeping it alive.
+
+    Its loop tells from now on which tasks are started in it.
+    """
+    loop = _get_running_loop()  # 0.9 us less than catching the error of current_task
+    if loop is None:
         return None
-    task = asyncio.current_task()
+    thread = this.thread
+    if thread.loop is not loop:
+        from profkit import handover
+
+        thread.loop = loop
+        handover.watch_loop(loop)
+    task = asyncio.current_task(loop)
     return None if task is None else weakref.ref(task)

@@ -89,9 +89,9 @@ def profile_of_capture(
     resolver = Resolver(capture.tree)
     branches: list[Branch] = []
     samples: list[Sample] = []
-    for (_, name), timeline in capture.branches.items():
-        timeline.finish(ended, tail_allowance(settings.interval))
-        samples += resolver.samples(timeline.spans(), len(branches))
+    for (_, name), recording in capture.branches.items():
+        recording.finish(ended, tail_allowance(settings.interval))
+        samples += resolver.samples(recording.main.timeline.spans(), len(branches))
         branches.append(Branch(name.strip("[]"), -1, 0.0, wall))
     start_ns = time.time_ns() - int((time.perf_counter() - capture.started) * 1e9)
     return Profile(

@@ -9,18 +9,20 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar, cast, overload
 
-from profkit import process_hooks, requests
+from profkit import handover, process_hooks, requests
 from profkit.config import Settings, check_threshold
 from profkit.faults import Faults, log
 from profkit.finished import Finished, enclosing
 from profkit.inflight import InFlight, list_in_flight
-from profkit.operations import Operation, Site, named
+from profkit.operations import Operation, named
 from profkit.policy import Policy
 from profkit.process_capture import ProcessCapture
 from profkit.recorder import Recorder
+from profkit.rollups import Rollups
+from profkit.sampling import pauses, switching
 from profkit.sampling.sampler import Sampler
 from profkit.wrappers import name_of, wrap
 from profkit_storage import ConfigurationError, Profile, ProfileStorage, ProfkitError, open_storage
@@ -38,17 +40,19 @@ class PerformanceProfiler:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.registry: set[Operation] = set()
+        self.rollups = Rollups()
         self.faults = Faults()
-        self.sampler = Sampler(self.registry, self.faults)
+        self.sampler = Sampler(self.registry, self.faults, self.rollups.drain)
         self.active = False
         self._changing = threading.RLock()
         self._asked = False
         self._policy = Policy()
         self._slow = 0
         self._recorded_before = 0
-        self._numbers_read = 0
+        self._unwatched = itertools.count()
+        self._unwatched_read = 0
         self._process_capture = ProcessCapture(self.sampler)
-        self.numbers: Iterator[int] = itertools.count(1)
+        self._numbers = itertools.count(1)
         self._recorder: Recorder | None = None
         self._closes_storage = False
         self._apply(Settings())
@@ -81,6 +85,9 @@ class PerformanceProfiler:
             self._closes_storage = opened
             keeps = storage is not None or settings.on_profile is not None
             self.active = settings.enabled and keeps
+            if self.active:
+                handover.install()
+                pauses.install()
             if self.registry:  # they go on being watched
                 self.sampler.wake()
             process_hooks.store_at_the_end_of_a_child()
@@ -95,7 +102,7 @@ class PerformanceProfiler:
                     self._asked = True
                     self._configure_from_environment()
         if not self.active and self.settings.enabled:
-            next(self.numbers)
+            next(self._unwatched)
         return self.active
 
     @overload
@@ -126,7 +133,7 @@ class PerformanceProfiler:
         name = target if isinstance(target, str) else None
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
-            return wrap(self, function, Site(name or name_of(function), category, threshold))
+            return wrap(self, function, self.rollups.tally(name or name_of(function), category, threshold))
 
         return decorate if target is None or isinstance(target, str) else decorate(target)
 
@@ -135,27 +142,35 @@ class PerformanceProfiler:
     ) -> Operation:
         """Return an operation to enter by `with` or `async with`; `tags` are kept on its profile."""
         check_threshold(threshold)
-        operation = Operation(self, Site(named(name), category, threshold))
+        operation = Operation(self, self.rollups.tally(named(name), category, threshold))
         if tags:
             operation.tags = tags
         return operation
+
+    def number(self, operation: Operation) -> int:
+        """Return the number of an operation in this process, its first if it has none yet."""
+        if not operation.number:
+            operation.number = next(self._numbers)
+        return operation.number
 
     def finish(self, operation: Operation) -> None:
         """Hand a slow operation to the recorder. Called on the application's side: constant time, never raises."""
         try:
             recorder = self._recorder
-            if recorder is not None and recorder.is_this_thread:
+            if operation.discarded or (recorder is not None and recorder.is_this_thread):
                 return
             self._slow += 1
             ago = time.perf_counter() - operation.started
-            name, _, threshold = operation.site
-            around = enclosing(operation, self.threshold)
+            tally = operation.tally
+            name = tally.name
+            self.number(operation)
+            around = enclosing(operation, self.number)
             inside = any(one.slow for one in around)
             weight = self._policy.weigh(name, inside=inside)
             finished = Finished(
                 operation,
                 time.time_ns() - int(ago * 1e9),
-                self.threshold if threshold is None else threshold,
+                tally.limit,
                 weight,
                 operation.request or requests.current(),
                 around,
@@ -189,12 +204,12 @@ class PerformanceProfiler:
 
     def stats(self) -> dict[str, object]:
         """Return counts since the start: operations, slow and recorded ones, and every loss with its reason."""
-        total = next(self.numbers) - 1 - self._numbers_read
-        self._numbers_read += 1
+        unwatched = next(self._unwatched) - self._unwatched_read
+        self._unwatched_read += 1
         recorder = self._recorder
         return {
             "active": self.active,
-            "operations": total,
+            "operations": self.rollups.totals().calls + unwatched,
             "in_flight": len(self.registry),
             "slow": self._slow,
             "recorded": self._recorded_before + (recorder.recorded if recorder else 0),
@@ -210,7 +225,7 @@ class PerformanceProfiler:
 
     def in_flight(self) -> list[InFlight]:
         """Return what has not ended, the oldest first, with the stack of each as it is now."""
-        return list_in_flight(list(self.registry), self.sampler, self.threshold)
+        return list_in_flight(list(self.registry), self.sampler)
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until every slow operation that has ended is stored; False if `timeout` seconds were not enough."""
@@ -226,10 +241,12 @@ class PerformanceProfiler:
 
     def _apply(self, settings: Settings) -> None:
         self.settings = settings
-        self.threshold = settings.threshold
+        self.rollups.set_limits(settings.threshold)
         self.max_children = settings.max_children
+        self.keep_errors = False
         self.sampler.interval = settings.interval
         self.sampler.max_samples = settings.max_samples
+        self.sampler.switch_interval = 0.0005
 
     def _close(self, timeout: float) -> bool:
         recorder, self._recorder = self._recorder, None
@@ -256,7 +273,9 @@ class PerformanceProfiler:
         for operation in list(self.registry):
             operation.started = float("inf")  # the parent's to report: never slow here
         self.registry.clear()
+        switching.reset()
         self.sampler.reset()
+        self.rollups.reset()
         self._changing = threading.RLock()
         self._process_capture.reset()
         self.faults.reset()

@@ -8,13 +8,18 @@ import threading
 from collections.abc import Iterable
 from time import perf_counter
 
-from profkit.sampling.calltree import RUNNING, RUNNING_SHARE, SUSPENDED, WAITING, CallTree, Timeline
+from profkit.sampling.calltree import CallTree
 from profkit.sampling.codes import CodeTable
-from profkit.sampling.stacks import await_stack, thread_stacks
+from profkit.sampling.recording import Recording
+from profkit.sampling.stacks import await_stack, walk
 from profkit.sampling.threads import cpu_seconds
+from profkit.sampling.timeline import NOBODY, RUNNING, SUSPENDED, WAITING
 
 _MAX_BRANCHES = 500
 """Threads and tasks followed at the most; the rest are counted in `left_out`."""
+_RUNNING_SHARE = 0.2
+"""A sample of which the thread used this share on the CPU was running: on a crowded machine a busy thread gets no
+more, and one that blocks uses next to nothing."""
 OWN_THREADS = frozenset({"profkit-sampler", "profkit-recorder", "profkit-capture"})
 
 
@@ -30,7 +35,7 @@ class Capture:
         self._hidden = hidden  # the ident of the thread that asked, which only waits
         self.started = perf_counter()
         self.tree = CallTree(codes)
-        self.branches: dict[tuple[int, str], Timeline] = {}
+        self.branches: dict[tuple[int, str], Recording] = {}
         self.ticks = 0
         self.left_out = 0
 
@@ -44,7 +49,7 @@ class Capture:
                 continue
             cpu = cpu_seconds(thread.native_id) if thread.native_id else None
             name = f"[thread {thread.name}]"
-            self._observe(now, (thread.ident or 0, name), thread_stacks(frame, self._codes)[0], cpu)
+            self._observe(now, (thread.ident or 0, name), walk(frame, self._codes).places, cpu)
         del frames
         for loop in self._loops:
             for task in asyncio.all_tasks(loop):
@@ -57,19 +62,20 @@ class Capture:
     def _observe(
         self, now: float, branch: tuple[int, str], stack: list[int], cpu: float | None, state: int = RUNNING
     ) -> None:
-        timeline = self.branches.get(branch)
-        if timeline is None:
+        recording = self.branches.get(branch)
+        if recording is None:
             if len(self.branches) >= _MAX_BRANCHES:
                 self.left_out += 1
                 return
-            timeline = self.branches[branch] = Timeline(self.started, self._limit)
+            recording = self.branches[branch] = Recording(self.tree, self.started, self._limit, 0.0)
             if self.ticks > 1:
-                timeline.miss(now)
+                recording.miss(recording.begin_look(now))
+        wall = recording.begin_look(now)
         used = 0.0
         if cpu is not None:
-            wall = now - timeline.seen
-            used = min(wall, cpu - (cpu if timeline.cpu_seen is None else timeline.cpu_seen))
-            state = RUNNING if used >= wall * RUNNING_SHARE else WAITING
-            timeline.cpu_seen = cpu
+            seen = recording.main.cpu_seen
+            used = min(wall, cpu - (cpu if seen is None else seen))
+            state = RUNNING if used >= wall * _RUNNING_SHARE else WAITING
+            recording.main.cpu_seen = cpu
         stack.append(self._codes.synthetic(branch[1]))
-        timeline.observe(now, self.tree.insert(stack), state, used)
+        recording.observe(recording.main, wall, wall, self.tree.insert(stack), state, NOBODY, used)

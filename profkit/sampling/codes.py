@@ -10,6 +10,8 @@ from __future__ import annotations
 from types import CodeType, FrameType
 from typing import NamedTuple
 
+from profkit.sampling.origins import is_application
+
 OFFSET_BITS = 32
 _OFFSET_MASK = (1 << OFFSET_BITS) - 1
 PASSING = -1
@@ -22,6 +24,25 @@ _MAX_CODES = 200_000
 """A bound for programs that compile code all the time; what comes later is shown as `[other code]`."""
 
 
+_JOINING = {
+    "asyncio.tasks": {
+        "_wait", "wait", "wait_for", "as_completed.<locals>._wait_for_one", "_AsCompletedIterator._wait_for_one",
+    },
+    "asyncio.taskgroups": {"TaskGroup.__aexit__", "TaskGroup._aexit"},
+    "asyncio.threads": {"to_thread"},
+    "anyio._backends._asyncio": {"TaskGroup.__aexit__", "AsyncIOBackend.run_sync_in_worker_thread"},
+    "concurrent.futures._base": {
+        "Future.result", "Future.exception", "wait", "as_completed", "_result_or_cancel",
+        "Executor.map.<locals>.result_iterator",
+    },
+    "concurrent.futures.thread": {"ThreadPoolExecutor.shutdown"},
+    "threading": {"Thread.join", "Thread._wait_for_tstate_lock"},
+}  # fmt: skip
+"""Functions that wait for tasks and threads which their caller has started."""
+_LOOP_MODULES = ("asyncio.events", "asyncio.base_events", "asyncio.runners", "selectors", "uvloop")
+"""Below their frames is whoever runs the event loop, above them the step that it runs."""
+
+
 class Code(NamedTuple):
     """One function, or a synthetic frame if `code` is None."""
 
@@ -31,11 +52,19 @@ class Code(NamedTuple):
 
 
 class CodeTable:
-    """Code objects by index. Written by the sampler's side only, under its lock; read by anyone."""
+    """Code objects by index. Written by the sampler's side only, under its lock; read by anyone.
+
+    `joining`, `loops`, `callbacks` and `applications` are the indexes of what waits for branches, runs event loops,
+    runs one of their callbacks, and is the application's own code.
+    """
 
     def __init__(self) -> None:
         self.indexes: dict[int, int] = {}
         self.entries: list[Code] = []
+        self.joining: set[int] = set()
+        self.loops: set[int] = set()
+        self.callbacks: set[int] = set()
+        self.applications: set[int] = set()
         self._own: list[CodeType] = []
         self._synthetic: dict[str, int] = {}
 
@@ -52,8 +81,19 @@ class CodeTable:
         else:
             index = len(self.entries)
             self.entries.append(Code(code, module, code.co_qualname))
+            self._mark(index, code, module)
         self.indexes[id(code)] = index
         return index
+
+    def _mark(self, index: int, code: CodeType, module: str) -> None:
+        if code.co_qualname in _JOINING.get(module, ()):
+            self.joining.add(index)
+        elif module.startswith(_LOOP_MODULES):
+            self.loops.add(index)
+            if code.co_qualname == "Handle._run":
+                self.callbacks.add(index)
+        elif is_application(code.co_filename):
+            self.applications.add(index)
 
     def synthetic(self, name: str) -> int:
         """Return the place of a frame that is no code, such as `[await]` or `[thread MainThread]`."""

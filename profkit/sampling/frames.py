@@ -1,24 +1,14 @@
-"""Where a function comes from: module, distribution, origin, and a file name that discloses no server path."""
+"""What a profile says of a function: module, distribution, origin, and a file name that discloses no server path."""
 
 from __future__ import annotations
 
-import sys
-import sysconfig
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 
 from profkit.sampling.callsites import NativeCall
 from profkit.sampling.codes import Code
+from profkit.sampling.origins import locate
 from profkit_storage import Frame, Origin
-
-_PACKAGE_DIRECTORIES = ("/site-packages/", "/dist-packages/")
-
-
-@cache
-def _stdlib_directories() -> tuple[str, ...]:
-    paths = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib")}
-    return tuple(sorted({form + "/" for path in paths for form in (path, str(Path(path).resolve()))}))
 
 
 @cache
@@ -50,26 +40,3 @@ def native_frame(call: NativeCall) -> Frame:
     """Describe a C function by how it was called."""
     distribution = distribution_of(call.module) if call.module else ""
     return Frame(call.name, "", 0, call.module, distribution, Origin.NATIVE)
-
-
-def locate(path: str) -> tuple[Origin, str]:
-    """Return a code file's origin, and its path from the root it was imported from (`site-packages/`, `stdlib/`)."""
-    for directory in _PACKAGE_DIRECTORIES:
-        _, found, rest = path.rpartition(directory)
-        if found:
-            return Origin.SITE_PACKAGES, "site-packages/" + rest
-    for directory in _stdlib_directories():
-        if path.startswith(directory):
-            return Origin.STDLIB, "stdlib/" + path[len(directory) :]
-    if path.startswith("<frozen "):
-        return Origin.STDLIB, path
-    return Origin.APPLICATION, _application_path(path)
-
-
-def _application_path(path: str) -> str:
-    """Return the path below the import root that holds it, else its last two parts."""
-    if not path.startswith("/"):
-        return path
-    roots = [root.rstrip("/") + "/" for root in (str(Path.cwd()), *sys.path) if root]
-    below = [path[len(root) :] for root in roots if path.startswith(root)]
-    return min(below, key=len) if below else "/".join(Path(path).parts[-2:])

@@ -7,12 +7,30 @@ from collections.abc import Sequence
 from types import CodeType
 
 from profkit.sampling.callsites import native_call
-from profkit.sampling.calltree import RUNNING as ON_CPU
-from profkit.sampling.calltree import SUSPENDED, CallTree, Span
+from profkit.sampling.calltree import CallTree
 from profkit.sampling.frames import frame_of, native_frame
+from profkit.sampling.timeline import (
+    AWAITING,
+    COLLECTING,
+    HELD,
+    NOBODY,
+    RUNNING,
+    STARVED,
+    SUSPENDED,
+    WAITING,
+    Span,
+)
 from profkit_storage import Frame, Node, Origin, Sample, State
 
 _AWAIT = Frame("[await]", "", 0, "", "", Origin.SYNTHETIC)
+_STATES = {
+    RUNNING: State.RUNNING,
+    WAITING: State.WAITING,
+    SUSPENDED: State.WAITING,
+    STARVED: State.STARVED,
+    HELD: State.HELD,
+    COLLECTING: State.GC,
+}
 
 
 class Resolver:
@@ -21,7 +39,7 @@ class Resolver:
     def __init__(self, tree: CallTree) -> None:
         self._codes = tree.codes
         self._tree = tree
-        self._frame_of_code: dict[int, int] = {}
+        self._known: dict[int, int] = {}
         self._frames: dict[Frame, int] = {}
         self._nodes: dict[Node, int] = {}
         self._node_of: dict[int, int] = {}
@@ -41,14 +59,25 @@ class Resolver:
         """Resolve the spans of one timeline over the tree, in their order."""
         return [
             Sample(
-                self._leaf(span.node, suspended=span.state == SUSPENDED),
+                self._leaf(span.node, suspended=span.state in AWAITING),
                 span.wall,
                 span.cpu,
                 branch,
-                State.RUNNING if span.state == ON_CPU else State.WAITING,
+                _STATES[span.state],
+                self._frame_of(span.holder),
+                span.inferred,
             )
             for span in spans
+            if span.wall > 0
         ]
+
+    def _frame_of(self, index: int) -> int:
+        if index == NOBODY:
+            return -1
+        frame = self._known.get(index)
+        if frame is None:
+            frame = self._known[index] = self._frame(frame_of(self._codes.entries[index]))
+        return frame
 
     def _leaf(self, tree_node: int, *, suspended: bool) -> int:
         """Return the node of a sample: below the function's own, that of what it awaits or calls natively."""
@@ -82,9 +111,7 @@ class Resolver:
 
     def _intern_code(self, parent: int, index: int, offset: int) -> int:
         entry = self._codes.entries[index]
-        frame = self._frame_of_code.get(index)
-        if frame is None:
-            frame = self._frame_of_code[index] = self._frame(frame_of(entry))
+        frame = self._frame_of(index)
         return self._intern(Node(parent, frame, 0 if entry.code is None else line_at(entry.code, offset)))
 
     def _frame(self, frame: Frame) -> int:

@@ -7,52 +7,53 @@ import random
 import sys
 import threading
 import time
-import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from time import perf_counter
-from typing import NamedTuple
 
 from profkit.faults import Faults
 from profkit.operations import Operation
-from profkit.sampling.calltree import RUNNING, RUNNING_SHARE, SUSPENDED, WAITING, Recording
+from profkit.sampling import pauses, switching
+from profkit.sampling.calltree import CallTree
 from profkit.sampling.capture import Capture
 from profkit.sampling.codes import CodeTable
-from profkit.sampling.stacks import await_stack, thread_stacks
+from profkit.sampling.governor import Governor
+from profkit.sampling.recording import Recording
+from profkit.sampling.sights import Look
+from profkit.sampling.view import View
 
-COST_LIMIT = 0.01
-"""The share of one core that the sampler may use; its interval is stretched rather than more."""
-_LONGEST_INTERVAL = 0.5
 _TICK_LIMIT = 0.002
 """Seconds one tick may take; the next goes on with the operations it had no time for. Well below the interpreter's
-switch interval, so that a tick is seldom interrupted: what it holds, it then lets go of before anybody else runs."""
-_QUIET_TICKS = 100
-"""Ticks without anything in flight before the thread goes to sleep; waking it costs an operation about 20 us."""
-_MOST_CREDIT = 0.01
-"""CPU seconds that may be saved up while there is little to do: a first second at full resolution."""
+usual switch interval, which is in force meanwhile: what a tick holds, it lets go of before anybody else runs."""
+_QUIET_INTERVAL = 0.05
+_QUIET_AFTER = 5
+"""Ticks without anything in flight after which it looks only 20 times a second,"""
+_ASLEEP_AFTER = 60
+"""and after which it sleeps until an operation wakes it; that costs the operation about 20 us."""
 _MANY_CODES = 20_000
 """Functions in the table from which it is begun anew when nothing is in flight."""
+_MANY_OPERATIONS = 64
+"""Operations in flight from which those likely to become slow go first."""
 _COLLECTS_ANYWHERE = sys.version_info < (3, 12)
 """Before 3.12 a garbage collection may start inside a walk over frames, and has crashed processes there."""
 
 
-class Look(NamedTuple):
-    """What was seen of an operation: its stack, leaf first (None: nothing), and what its task waits for."""
-
-    operation: Operation
-    stack: list[int] | None
-    state: int
-    waiter: object = None
-
-
 class Sampler:
-    """Records the stacks of what is in `registry`. `idle` is true while the thread sleeps or does not run."""
+    """Records the stacks of what is in `registry`. `idle` is true while the thread sleeps or does not run.
 
-    def __init__(self, registry: set[Operation], faults: Faults) -> None:
+    `each_tick` is called after every tick, in the sampler's thread and at its cost.
+    """
+
+    def __init__(
+        self, registry: set[Operation], faults: Faults, each_tick: Callable[[], object] = lambda: None
+    ) -> None:
         self._registry = registry
         self._faults = faults
+        self._each_tick = each_tick
         self.codes = CodeTable()
         self.interval = 0.01
         self.max_samples = 6_000
+        self.max_overhead = 0.01
+        self.switch_interval = 0.0
         self._gc_off = False
         self.reset()
 
@@ -66,10 +67,13 @@ class Sampler:
         self.ticks = 0
         self.cpu = 0.0
         self.captures: list[Capture] = []
+        self._governor = Governor(self.max_overhead)
         self._first = 0
-        self._debt = -_MOST_CREDIT
+        self._at_risk = False
         self._used = 0.0
         self._ticked = perf_counter()
+        self._late = 0.0
+        self._process_cpu = 0.0
         self._awake = threading.Event()
         self._thread: threading.Thread | None = None
         self._stop = threading.Lock()  # held while the thread runs; released to end it
@@ -78,7 +82,7 @@ class Sampler:
     @property
     def real_interval(self) -> float:
         """The seconds between two ticks as the cost allows them."""
-        return max(self.interval, min(self._debt / COST_LIMIT, _LONGEST_INTERVAL))
+        return self._governor.interval(self.interval, at_risk=self._at_risk)
 
     def wake(self) -> None:
         """Begin to look, since something is in flight."""
@@ -117,18 +121,34 @@ class Sampler:
     def _run(self, stop: threading.Lock, awake: threading.Event) -> None:
         quiet = 0
         self._used = time.thread_time()
-        while True:
-            if self._registry or self.captures:
-                quiet = 0
-                self._tick_safely()
-            else:
-                quiet += 1
-            if quiet > _QUIET_TICKS:
-                quiet = 0
-                self._sleep_until_woken(stop, awake)
-            # Jittered, so as not to lock in step with work that has a period of its own.
-            elif stop.acquire(timeout=self.real_interval * random.uniform(0.75, 1.25)):  # noqa: S311 - no secret
-                return
+        self._governor.limit = self.max_overhead
+        try:
+            while True:
+                if self._registry or self.captures:
+                    quiet = 0
+                    switching.shorten(self, self.switch_interval)
+                    self._tick_safely()
+                else:
+                    quiet += 1
+                    switching.restore(self)
+                    self._call_each_tick()
+                if quiet > _ASLEEP_AFTER:
+                    quiet = 0
+                    self._sleep_until_woken(stop, awake)
+                elif self._wait(stop, quiet > _QUIET_AFTER):
+                    return
+        finally:
+            switching.restore(self)
+
+    def _wait(self, stop: threading.Lock, quiet: bool) -> bool:  # noqa: FBT001
+        """Wait for the next tick, and note how late it came; True if the thread is to end."""
+        # Jittered, so as not to lock in step with work that has a period of its own.
+        interval = _QUIET_INTERVAL if quiet else self.real_interval * random.uniform(0.75, 1.25)  # noqa: S311
+        due = perf_counter() + interval
+        if stop.acquire(timeout=interval):
+            return True
+        self._late = perf_counter() - due
+        return False
 
     def _sleep_until_woken(self, stop: threading.Lock, awake: threading.Event) -> None:
         with self.lock:
@@ -140,130 +160,100 @@ class Sampler:
         if not self._registry and not self.captures and stop.locked():
             awake.wait()
         self.idle = False
+        self._late = 0.0
 
     def _tick_safely(self) -> None:
         self._gc_off = _COLLECTS_ANYWHERE and gc.isenabled()
         if self._gc_off:
             gc.disable()
+        shortened = self.switch_interval if switching.is_shortened(self) else 0.0
+        if shortened:  # so that others do not come in between, see _TICK_LIMIT
+            sys.setswitchinterval(switching.USUAL)
         try:
             with self.lock:
                 self.tick()
         except Exception as error:  # noqa: BLE001 - the sampler outlives whatever it meets
             self._faults.add("sampler_error", repr(error))
         finally:
+            if shortened:
+                switching.again(self)
             if self._gc_off:
                 gc.enable()
                 self._gc_off = False
+        self._call_each_tick()
         # All that this thread used since the last tick, its waking and waiting for the GIL too.
         used, now = time.thread_time(), perf_counter()
         cost, elapsed = used - self._used, now - self._ticked
         self._used, self._ticked = used, now
         self.cpu += cost
-        self._debt = max(self._debt + cost - elapsed * COST_LIMIT, -_MOST_CREDIT)
+        self._governor.account(cost, elapsed)
+
+    def _call_each_tick(self) -> None:
+        try:
+            self._each_tick()
+        except Exception as error:  # noqa: BLE001 - as in a tick
+            self._faults.add("sampler_error", repr(error))
 
     def tick(self) -> None:
         """Look once at what is in flight, as far as the time for one tick goes."""
         self.ticks += 1
-        operations = list(self._registry)
-        now = perf_counter()
-        for look in self.looks(self._due(operations, now)):
-            # Still in flight, or its frame's id may already be another's.
-            if look.operation in self._registry:
-                self._observe(look, now)
+        view = self._view()
+        try:
+            for operation in self._due(list(self._registry), view.now):
+                self._look(operation, view)
+                if perf_counter() - view.now > _TICK_LIMIT:
+                    break
+            else:
+                self._first = 0
+        finally:
+            view.close()
+        pauses.drain()
         for capture in self.captures:
             capture.look(perf_counter())
 
-    def _due(self, operations: list[Operation], now: float) -> Iterator[Operation]:
-        """Yield those whose stack has to be read, beginning where the last tick had to stop."""
-        count, first, self._first = len(operations), self._first, 0
-        for index in range(count):
-            if perf_counter() - now > _TICK_LIMIT:
-                self._first = first + index
-                return
-            operation = operations[(first + index) % count]
+    def view(self) -> View:
+        """Return what can be seen of the process now, for one look outside the ticks."""
+        return View(self.codes, -self.ticks - 2, 0.0, self.interval, 0.0)
+
+    def _view(self) -> View:
+        used, self._process_cpu = self._process_cpu, time.process_time()
+        wall = perf_counter() - self._ticked
+        others = self._process_cpu - used - (time.thread_time() - self._used)
+        return View(self.codes, self.ticks, self._late, wall, max(0.0, others))
+
+    def _due(self, operations: list[Operation], now: float) -> Iterable[Operation]:
+        """Yield what is to be looked at, beginning where the last tick had to stop."""
+        if len(operations) > _MANY_OPERATIONS:
+            operations = self._by_risk(operations, now)
+        else:
+            self._at_risk = any(_is_at_risk(operation, now) for operation in operations)
+        for operation in operations:
+            self._first += 1
             recording = operation.recording
             if operation.ended:  # an exception came in the middle of its end
                 self._registry.discard(operation)
-            elif (recording is None or self.ticks % recording.timeline.stride == 0) and not self._goes_on(
-                operation, recording, now
-            ):
+            elif recording is None or self.ticks % recording.stride == 0:
                 yield operation
 
-    def looks(self, operations: Iterable[Operation]) -> Iterator[Look]:
-        """Yield what can be seen of each operation now."""
-        running: dict[int, list[Operation]] = {}
-        for operation in operations:
-            coroutine = None if operation.coroutine is None else operation.coroutine()
-            task = None if operation.task is None else operation.task()
-            top = coroutine if task is None else task.get_coro()
-            if not getattr(top if coroutine is None else coroutine, "cr_suspended", False):
-                root = operation.root if coroutine is None else id(getattr(coroutine, "cr_frame", None))
-                running.setdefault(root, []).append(operation)
-                continue
-            waiter = getattr(task, "_fut_waiter", None)
-            root_frame = operation.frame if coroutine is None else getattr(coroutine, "cr_frame", None)
-            stack = await_stack(top, self.codes, root_frame)
-            if stack is None and coroutine is not None:  # driven by another task than the one it began in
-                waiter, stack = None, await_stack(coroutine, self.codes, root_frame)
-            # If the task ran during the walk, the stack may be that of another wait.
-            same = getattr(task, "_fut_waiter", None) is waiter
-            yield Look(operation, stack, SUSPENDED, waiter if same else None)
-        if running:
-            yield from self._running(running)
+    def _by_risk(self, operations: list[Operation], now: float) -> list[Operation]:
+        """Put first those that are likely to become slow, then the others, from where the last tick had to stop."""
+        risky = [operation for operation in operations if _is_at_risk(operation, now)]
+        self._at_risk = bool(risky)
+        others = [operation for operation in operations if not _is_at_risk(operation, now)]
+        first = max(0, self._first - len(risky)) % len(others) if others else 0
+        self._first = first
+        return risky + others[first:] + others[:first]
 
-    def _running(self, running: dict[int, list[Operation]]) -> Iterator[Look]:
-        idents = {operation.thread.ident for operations in running.values() for operation in operations}
-        for ident, frame in sys._current_frames().items():  # pyright: ignore[reportPrivateUsage]  # documented
-            if ident not in idents:
-                continue
-            for root, stack in thread_stacks(frame, self.codes, running)[1].items():
-                for operation in running.pop(root, ()):
-                    yield Look(operation, stack or None, RUNNING)
-        for operations in running.values():
-            for operation in operations:
-                yield Look(operation, None, RUNNING)
-
-    def _goes_on(self, operation: Operation, recording: Recording | None, now: float) -> bool:
-        """Tell whether a task still waits for what it waited for at the last look, so has not run since.
-
-        0.2 us instead of the 1 to 3 us of walking its await chain.
-        """
-        operation.thread.read(self.ticks)
-        if recording is None or recording.waiter is None or operation.task is None:
-            return False
-        waiter = getattr(operation.task(), "_fut_waiter", None)
-        return waiter is not None and recording.waiter() is waiter and recording.timeline.repeat(now)
-
-    def _observe(self, look: Look, now: float) -> None:
-        operation, stack, state, waiter = look
+    def _look(self, operation: Operation, view: View) -> None:
         recording = operation.recording
         if recording is None:
-            recording = operation.recording = Recording(
-                self.codes, operation.started, self.max_samples, self.cpu
-            )
-        timeline = recording.timeline
-        recording.waiter = None
-        if stack is None:
-            timeline.miss(now)
-            return
-        thread = operation.thread
-        clock = thread.read(self.ticks)
-        cpu = 0.0
-        if state == SUSPENDED:
-            recording.waiter = _reference(waiter)
-        elif clock is not None:
-            seen = thread.before if timeline.cpu_seen is None else timeline.cpu_seen
-            wall = now - timeline.seen
-            cpu = min(wall, clock - (clock if seen is None else seen))
-            state = RUNNING if cpu >= wall * RUNNING_SHARE else WAITING
-        # After a wait, only what the thread used since the last tick can be this task's.
-        timeline.cpu_seen = None if state == SUSPENDED else clock
-        timeline.observe(now, recording.tree.insert(stack), state, cpu)
+            recording = Recording(CallTree(self.codes), operation.started, self.max_samples, self.cpu)
+        look = Look(operation, recording, view)
+        look.see()
+        if operation in self._registry:  # or its frame's id may already be another's
+            look.give()
+            operation.recording = recording
 
 
-def _reference(waiter: object) -> weakref.ref[object] | None:
-    """Refer to a future without keeping it alive: its end would otherwise run in the sampler's thread."""
-    try:
-        return None if waiter is None else weakref.ref(waiter)
-    except TypeError:
-        return None
+def _is_at_risk(operation: Operation, now: float) -> bool:
+    return now - operation.started > operation.tally.limit / 2

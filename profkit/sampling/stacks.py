@@ -5,44 +5,56 @@ A stack is a list of places (see `codes`), the leaf first.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
-from types import CoroutineType, FrameType, GeneratorType
-from typing import cast
+import gc
+from collections.abc import Iterator
+from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
+from typing import Any, NamedTuple, cast
 
 from profkit.sampling.codes import INTERNAL, OFFSET_BITS, CodeTable
 
 _MAX_AWAITS = 2_000
 """How far an await chain is followed; deeper ones are endless by mistake."""
+_WRAPPERS = frozenset({
+    "async_generator_asend", "async_generator_athrow", "coroutine_wrapper", "anext_awaitable",
+})  # fmt: skip
+"""C awaitables that only pass on to a coroutine or an async generator, which the collector can name."""
 
 
-def thread_stacks(
-    frame: FrameType | None, codes: CodeTable, roots: Container[int] = ()
-) -> tuple[list[int], dict[int, list[int]]]:
-    """Return the whole stack of a thread, and for each frame whose id is in `roots` the stack from it to the leaf.
+class Walk(NamedTuple):
+    """The stack of a thread; `lengths` says how much of it belongs to each of its frames, by the frame's id."""
 
-    `frame` is the thread's innermost one.
-    """
+    places: list[int]
+    lengths: dict[int, int]
+
+    def above(self, root: int) -> list[int] | None:
+        """Return the stack from the frame with the id `root` to the leaf; None if it is not there."""
+        length = self.lengths.get(root)
+        return None if length is None else self.places[:length]
+
+
+def walk(frame: FrameType | None, codes: CodeTable) -> Walk:
+    """Return the whole stack of a thread, whose innermost frame is given."""
     indexes = codes.indexes
-    stack: list[int] = []
-    rooted: dict[int, list[int]] = {}
+    places: list[int] = []
+    lengths: dict[int, int] = {}
     while frame is not None:
         index = indexes.get(id(frame.f_code))
         if index is None:
             index = codes.add(frame)
         if index >= 0:
-            stack.append(index << OFFSET_BITS | frame.f_lasti)
+            places.append(index << OFFSET_BITS | frame.f_lasti)
         elif index == INTERNAL:
-            stack.clear()
-        if id(frame) in roots:
-            rooted[id(frame)] = stack.copy()
+            places.clear()
+            lengths.clear()
+        lengths[id(frame)] = len(places)
         frame = frame.f_back
-    return stack, rooted
+    return Walk(places, lengths)
 
 
 def await_stack(coroutine: object, codes: CodeTable, root: FrameType | None = None) -> list[int] | None:
     """Return the stack of a suspended coroutine, from `root`'s frame down if given; None if it cannot be read.
 
-    The chain ends at what is no coroutine or generator: a future, an async generator's step, a C awaitable.
+    The chain ends at what is no coroutine or generator: a future, a C awaitable.
     """
     indexes = codes.indexes
     stack: list[int] = []
@@ -55,7 +67,8 @@ def await_stack(coroutine: object, codes: CodeTable, root: FrameType | None = No
         if index is None:
             index = codes.add(frame)
         if index >= 0:
-            stack.append(index << OFFSET_BITS | frame.f_lasti)
+            # Before its first step a coroutine is at no instruction yet.
+            stack.append(index << OFFSET_BITS | max(frame.f_lasti, 0))
     if not stack:
         return None
     stack.reverse()
@@ -70,8 +83,23 @@ def _suspended_frames(awaited: object) -> Iterator[FrameType]:
         elif isinstance(awaited, GeneratorType):
             generator = cast("GeneratorType[object, object, object]", awaited)
             frame, awaited = generator.gi_frame, generator.gi_yieldfrom
+        elif isinstance(awaited, AsyncGeneratorType):
+            source = cast("AsyncGeneratorType[object, object]", awaited)
+            frame, awaited = source.ag_frame, source.ag_await
+        elif type(awaited).__name__ in _WRAPPERS:
+            awaited = _wrapped(awaited)
+            continue
         else:
             return
         if frame is None:  # it ended between two looks
             return
         yield frame
+
+
+def _wrapped(awaitable: object) -> object:
+    """Return what a C awaitable steps; its slots are closed to Python, but not to the garbage collector."""
+    for one in gc.get_referents(awaitable):
+        kind: type[Any] = type(one)
+        if kind in {CoroutineType, AsyncGeneratorType, GeneratorType} or kind.__name__ in _WRAPPERS:
+            return cast("object", one)
+    return None

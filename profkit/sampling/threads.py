@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 import time
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from profkit.sampling.branches import Branch
 
 _HAS_THREAD_CLOCKS = hasattr(time, "pthread_getcpuclockid")
 
@@ -12,10 +18,12 @@ _HAS_THREAD_CLOCKS = hasattr(time, "pthread_getcpuclockid")
 class WatchedThread:
     """A thread that has run an operation; made by that thread itself.
 
+    `hold` is the step that its loop was last seen in (see `view`).
+    `loop` is the event loop that last ran an operation here, `branch` the work handed over that it runs now.
     Asking for the clock of a thread that has ended can crash; reading a clock id taken while it lived only fails.
     """
 
-    __slots__ = ("_clock", "_tick", "before", "cpu", "ident")
+    __slots__ = ("_clock", "_read", "_tick", "before", "branch", "cpu", "hold", "ident", "loop")
 
     def __init__(self) -> None:
         self.ident = threading.get_ident()
@@ -23,6 +31,10 @@ class WatchedThread:
         self._tick = 0
         self.before: float | None = None
         self.cpu: float | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.branch: Branch | None = None
+        self.hold: object = None
+        self._read = 0.0
         self.read(-1)
 
     def read(self, tick: int) -> float | None:
@@ -32,9 +44,25 @@ class WatchedThread:
             self.before = self.cpu
             try:
                 self.cpu = time.clock_gettime(self._clock)
+                self._read = perf_counter()
             except OSError:
                 self.cpu = self.before = self._clock = None
         return self.cpu
+
+    def since_last_tick(self) -> float:
+        """Return the CPU seconds between the last two ticks it was read at."""
+        return 0.0 if self.cpu is None or self.before is None else self.cpu - self.before
+
+    def runs_now(self, shortest: float) -> bool:
+        """Tell whether the thread is using the CPU at this moment, while the caller has the GIL."""
+        if self._clock is None or self.cpu is None:
+            return False
+        while (passed := perf_counter() - self._read) < shortest:
+            pass
+        try:
+            return time.clock_gettime(self._clock) - self.cpu >= passed / 2
+        except OSError:
+            return False
 
 
 class _ThisThread(threading.local):

@@ -1,0 +1,159 @@
+"""What the sampler keeps of an operation: a tree of its stacks, and for itself and each branch what was seen when.
+
+Everything is bounded, whatever the operation does.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+
+from profkit.sampling.branches import MAX_BRANCHES, Branch
+from profkit.sampling.calltree import CallTree
+from profkit.sampling.timeline import COLLECTING, NOBODY, Timeline
+
+
+class Track:
+    """One strand: its timeline, and how it was at its last look.
+
+    `waiter` is the future its task was seen at, `cpu_seen` its thread's CPU clock, `node` where it was.
+    """
+
+    __slots__ = ("cpu_seen", "node", "timeline", "waiter")
+
+    def __init__(self) -> None:
+        self.timeline = Timeline()
+        self.waiter: weakref.ref[object] | None = None
+        self.cpu_seen: float | None = None
+        self.node = -1
+
+    def forget(self) -> None:
+        """Note that nothing could be seen."""
+        self.waiter = None
+        self.cpu_seen = None
+
+
+class Recording:
+    """The call tree and the tracks of one operation.
+
+    Times are seconds of `time.perf_counter`. `seen` is when the operation was last looked at; each look gives the time
+    since then to the strands that were at work, in equal parts. `unobserved` seconds are nobody's. `root` is the place
+    of the operation's own function, once branches had to be shown below it.
+    """
+
+    __slots__ = (
+        "_last", "_limit", "_others", "_spans", "collected", "main", "root", "sampler_cpu", "seen", "started", "stride",
+        "ticks", "tracks", "tree", "unobserved",
+    )  # fmt: skip
+
+    def __init__(self, tree: CallTree, started: float, limit: int, sampler_cpu: float) -> None:
+        self.tree = tree
+        self.started = self.seen = started
+        self.sampler_cpu = sampler_cpu
+        self.unobserved = 0.0
+        self.ticks = 0
+        self.stride = 1
+        self.collected = 0.0
+        self.main = Track()
+        self.root: list[int] = []
+        self.tracks: dict[Branch | None, Track] = {None: self.main}
+        self._limit = limit
+        self._spans = 0
+        self._others = Branch("[other branches]")
+        self._last: list[tuple[Track | None, float]] = []
+
+    def track(self, branch: Branch | None) -> Track:
+        """Return the track of a branch, None being the operation itself."""
+        track = self.tracks.get(branch)
+        if track is None:
+            if len(self.tracks) > min(MAX_BRANCHES, self._limit // 4) and branch is not self._others:
+                return self.track(self._others)
+            track = self.tracks[branch] = Track()
+        return track
+
+    @staticmethod
+    def refer(waiter: object) -> weakref.ref[object] | None:
+        """Refer to a future without keeping it alive: its end would otherwise run in the sampler's thread."""
+        try:
+            return None if waiter is None else weakref.ref(waiter)
+        except TypeError:
+            return None
+
+    def move(self, gap: float) -> None:
+        """Leave out `gap` seconds in which the operation stood still."""
+        self.started += gap
+        self.seen += gap
+
+    def begin_look(self, now: float) -> float:
+        """Begin a look; return the seconds since the last one."""
+        wall = max(0.0, now - self.seen)
+        self.seen = max(now, self.seen)
+        self.ticks += 1
+        self._last.clear()
+        return wall
+
+    def observe(  # noqa: PLR0917 - once a tick for every strand: keywords cost
+        self, track: Track, elapsed: float, share: float, node: int, state: int, holder: int, cpu: float
+    ) -> None:
+        """Give `share` seconds of the `elapsed` ones since the last look to a node."""
+        track.node = node
+        ended = self.seen - self.started
+        if self.collected > 0:
+            share = self._observe_collection(track, ended - elapsed, share, node)
+        self._spans += track.timeline.add(ended - elapsed, ended, share, node, state, holder, cpu)
+        self._last.append((track, share))
+        if self._spans > self._limit:
+            self._halve()
+
+    def miss(self, share: float) -> None:
+        """Give `share` seconds to nobody: what the operation did could not be seen."""
+        self.unobserved += share
+        self._last.append((None, share))
+
+    def finish(self, ended: float, allowance: float) -> None:
+        """Give `allowance` seconds of the rest to what was seen at the last look, the rest to nobody."""
+        self._take_back(self.seen - ended)
+        rest = max(0.0, ended - self.seen)
+        known = min(rest, allowance)
+        seen = [track for track, _ in self._last if track is not None and len(track.timeline)]
+        given = known * len(seen) / len(self._last) if self._last else 0.0
+        for track in seen:
+            track.timeline.extend(given / len(seen))
+        self.unobserved += rest - given
+        self.seen = max(ended, self.seen)
+
+    def _take_back(self, excess: float) -> None:
+        """Take off what was given after the end: its clock was read, and then a tick came first."""
+        if excess <= 0:
+            return
+        total = sum(share for _, share in self._last) or 1.0
+        rest = excess
+        for track, share in self._last:
+            part = min(excess * share / total, share)
+            if track is None:
+                part = min(part, self.unobserved)
+                self.unobserved -= part
+                rest -= part
+            else:
+                rest -= part - track.timeline.take_back(part)
+        for track in self.tracks.values():
+            rest = track.timeline.take_back(rest)
+        self.unobserved = max(0.0, self.unobserved - rest)
+
+    def _observe_collection(self, track: Track, began: float, share: float, node: int) -> float:
+        """Give the seconds of garbage collections to their own state; return what is left of `share`."""
+        seconds = min(share, self.collected)
+        self.collected = 0.0
+        self._spans += track.timeline.add(began, began + seconds, seconds, node, COLLECTING, NOBODY, seconds)
+        return share - seconds
+
+    def _halve(self) -> None:
+        for track in self.tracks.values():
+            if len(track.timeline) > 1:
+                track.timeline.halve()
+        self._spans = sum(len(track.timeline) for track in self.tracks.values())
+        self.stride *= 2
+
+    def branches(self) -> Sequence[Branch]:
+        """Return the branches something was seen of."""
+        return [branch for branch, track in self.tracks.items() if branch is not None and len(track.timeline)]

@@ -1,0 +1,220 @@
+"""What one tick sees of the process: its threads' stacks, which of them run, and what its event loops are doing.
+
+Everything is looked up when it is first asked for and kept for the tick.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+import weakref
+from collections.abc import Iterator
+from time import perf_counter
+from types import FrameType
+from typing import Any, NamedTuple
+
+from profkit.sampling.codes import OFFSET_BITS, CodeTable
+from profkit.sampling.stacks import Walk, walk
+from profkit.sampling.threads import WatchedThread
+from profkit.sampling.timeline import HELD, NOBODY, RUNNING, STARVED, SUSPENDED, WAITING
+
+HELD_FROM = 0.05
+"""Seconds from which one step of an event loop holds up those who wait for input."""
+_BUSY_SHARE = 0.8
+"""A thread that used this share of the time between two ticks was on the CPU, whatever else is seen."""
+_LATE_SHARE = 0.2
+"""A tick that had to wait for the GIL waited for this thread if it used this share of the wait: on a crowded machine
+a busy thread gets no more."""
+_SHORTEST_PROBE = 20e-6
+"""Seconds within a tick after which a thread's clock tells whether it runs without the GIL."""
+_MANY_TIMERS = 10_000
+
+
+class Step(NamedTuple):
+    """What an event loop is running: its task (None for a callback), since when at least, and the code to blame."""
+
+    task: asyncio.Task[Any] | None
+    seconds: float
+    holder: int
+
+
+class Hold:
+    """A step that may hold up its loop: `turned` once the loop has come round."""
+
+    __slots__ = ("since", "task", "turned")
+
+    def __init__(self, task: asyncio.Task[Any], since: float) -> None:
+        self.task = weakref.ref(task)
+        self.since = since
+        self.turned = False
+
+    def turn(self) -> None:
+        """Called by the loop when the step is over."""
+        self.turned = True
+
+
+class View:
+    """One tick. `late` is how many seconds after its time it came: if many, some thread had the GIL then.
+
+    `wall` and `cpu` are the seconds since the last tick and what the process used in them, the sampler left out.
+    """
+
+    def __init__(self, codes: CodeTable, tick: int, late: float, wall: float, cpu: float) -> None:
+        self.codes = codes
+        self.tick = tick
+        self.now = perf_counter()
+        self._late = late if late >= 0.8 * sys.getswitchinterval() else 0.0
+        self._wall = wall
+        self._cpu = cpu
+        self._frames: dict[int, FrameType] | None = None
+        self._walks: dict[int, Walk] = {}
+        self._states: dict[int, int] = {}
+        self._steps: dict[int, Step | None] = {}
+        self._due: dict[int, set[int]] = {}
+        self._timed: dict[int, set[int]] = {}
+
+    def walk(self, ident: int) -> Walk:
+        """Return the stack of a thread, empty if it has none."""
+        found = self._walks.get(ident)
+        if found is None:
+            if self._frames is None:
+                self._frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # documented
+            found = self._walks[ident] = walk(self._frames.get(ident), self.codes)
+        return found
+
+    def close(self) -> None:
+        """Let go of every frame."""
+        self._frames = None
+
+    def clock(self, thread: WatchedThread) -> float | None:
+        """Return the thread's CPU seconds at this tick, None where that cannot be known."""
+        return thread.read(self.tick)
+
+    def thread_state(self, thread: WatchedThread) -> int:
+        """Return RUNNING if the thread was on the CPU, or waiting for the GIL, when this tick was due, else WAITING."""
+        state = self._states.get(thread.ident)
+        if state is None:
+            state = self._states[thread.ident] = RUNNING if self._runs(thread) else WAITING
+        return state
+
+    def _runs(self, thread: WatchedThread) -> bool:
+        clock = thread.read(self.tick)
+        if clock is None:
+            return self._late > 0
+        used = thread.since_last_tick()
+        if used >= _BUSY_SHARE * self._wall or thread.runs_now(_SHORTEST_PROBE):
+            return True
+        # Late, so somebody had the GIL: this thread, if it used enough, and no others used much more.
+        return self._late > 0 and used >= _LATE_SHARE * self._late and 4 * used >= self._cpu
+
+    def share_of_cpu(self, thread: WatchedThread) -> float:
+        """Return which part of a running thread's time it had the CPU: less than 1 beside other busy threads."""
+        used = thread.since_last_tick()
+        if used <= 0 or self._cpu <= 1.2 * used:
+            return 1.0
+        return used / self._cpu
+
+    def waiting_state(
+        self, task: asyncio.Task[Any], waiter: object, thread: WatchedThread
+    ) -> tuple[int, int]:
+        """Return the state of a suspended task, and the holder: the index of the code that has its loop."""
+        step = self._step(thread)
+        if step is None or step.task is task:
+            return SUSPENDED, NOBODY
+        if waiter is None or _is_done(waiter) or self._is_due(waiter, task, thread):
+            return STARVED, step.holder
+        if step.seconds > HELD_FROM and not self._is_timed(waiter, thread):
+            return HELD, step.holder
+        return SUSPENDED, NOBODY
+
+    def _step(self, thread: WatchedThread) -> Step | None:
+        ident = thread.ident
+        if ident not in self._steps:
+            self._steps[ident] = self._find_step(thread)
+        return self._steps[ident]
+
+    def _find_step(self, thread: WatchedThread) -> Step | None:
+        loop = thread.loop
+        if loop is None:
+            return None
+        task = asyncio.current_task(loop)
+        hold = thread.hold
+        if task is None:
+            thread.hold = None
+            callbacks = self.codes.callbacks
+            if not any(place >> OFFSET_BITS in callbacks for place in self.walk(thread.ident).places):
+                return None
+            holder = self._holder(thread.ident)
+            return None if holder is None else Step(None, 0.0, holder)
+        if not isinstance(hold, Hold) or hold.turned or hold.task() is not task:
+            hold = thread.hold = Hold(task, self.now)
+            try:
+                # The only exact sign that a step is over, on every kind of loop: what it calls next.
+                loop.call_soon_threadsafe(hold.turn)
+            except Exception:  # noqa: BLE001 - a loop that is being closed, or of somebody's own making
+                thread.hold = None
+        holder = self._holder(thread.ident)
+        return Step(task, self.now - hold.since, NOBODY if holder is None else holder)
+
+    def _holder(self, ident: int) -> int | None:
+        """Return the innermost function of the application in the loop's step, else the step's outermost one.
+
+        None if the loop is in no step.
+        """
+        outermost = None
+        loops, applications = self.codes.loops, self.codes.applications
+        for place in self.walk(ident).places:
+            index = place >> OFFSET_BITS
+            if index in loops:
+                return outermost
+            if index in applications:
+                return index
+            outermost = index
+        return outermost
+
+    def _is_due(self, waiter: object, task: asyncio.Task[Any], thread: WatchedThread) -> bool:
+        due = self._due.get(thread.ident)
+        if due is None:
+            due = self._due[thread.ident] = set(_due_timers(thread.loop))
+        return id(waiter) in due or id(task) in due
+
+    def _is_timed(self, waiter: object, thread: WatchedThread) -> bool:
+        timed = self._timed.get(thread.ident)
+        if timed is None:
+            scheduled = getattr(thread.loop, "_scheduled", ())
+            timers = list(scheduled) if len(scheduled) < _MANY_TIMERS else []
+            timed = self._timed[thread.ident] = {one for timer in timers for one in _woken_by(timer)}
+        return id(waiter) in timed
+
+
+def _is_done(waiter: object) -> bool:
+    done = getattr(waiter, "done", None)
+    return bool(done()) if callable(done) else False
+
+
+def _due_timers(loop: asyncio.AbstractEventLoop | None) -> Iterator[int]:
+    """Yield the ids of what the timers that are due will wake: those at the top of asyncio's heap (uvloop has none)."""
+    scheduled = getattr(loop, "_scheduled", None)
+    if not scheduled:
+        return
+    now = time.monotonic()
+    pending = [0]
+    while pending:
+        index = pending.pop()
+        try:
+            timer = scheduled[index]
+        except IndexError:  # the loop goes on meanwhile
+            continue
+        if timer.when() <= now:
+            yield from _woken_by(timer)
+            pending += (2 * index + 1, 2 * index + 2)
+
+
+def _woken_by(timer: Any) -> Iterator[int]:  # noqa: ANN401 - a TimerHandle, whose inside has no types
+    """Yield the ids of the future that a timer resolves, or of the task that a timeout cancels."""
+    for argument in getattr(timer, "_args", None) or ():
+        yield id(argument)
+    task = getattr(getattr(getattr(timer, "_callback", None), "__self__", None), "_task", None)
+    if task is not None:
+        yield id(task)

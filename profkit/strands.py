@@ -1,0 +1,63 @@
+"""The strands of a finished operation, itself and its branches, as its profile has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from profkit.masking import masker
+from profkit.operations import Operation
+from profkit.sampling.branches import Branch as Started
+from profkit.sampling.inference import with_unseen_running
+from profkit.sampling.recording import Recording
+from profkit.sampling.resolution import Resolver
+from profkit.sampling.timeline import Span
+from profkit_storage import Branch, Sample
+
+_MOST = 1_000
+"""Branches of a profile."""
+Strands = dict[Started | None, list[Span]]
+"""What was seen of each, in the order of the profile's branches behind the operation itself."""
+
+
+def strands_of(recording: Recording, operation: Operation) -> Strands:
+    """Return what was seen of an operation and its branches; also those nothing was seen of, if there is room."""
+    strands: Strands = {None: []}
+    for branch in sorted(_branches(recording, operation), key=lambda branch: branch.started):
+        strands[branch] = []
+    for strand, track in recording.tracks.items():
+        spans = track.timeline.spans()
+        runs_alone = strand or operation
+        if runs_alone.task is None and runs_alone.coroutine is None:  # in a thread, whose clock is its own
+            spans = with_unseen_running(spans, recording.tree.parents)
+        strands[strand] = spans
+    return strands
+
+
+def samples_of(strands: Strands, resolver: Resolver) -> tuple[Sample, ...]:
+    """Return the samples of all strands in order of their beginning."""
+    found: list[tuple[float, Sample]] = []
+    for index, spans in enumerate(strands.values(), -1):
+        kept = [span for span in spans if span.wall > 0]
+        found += zip((span.began for span in kept), resolver.samples(kept, index), strict=True)
+    return tuple(sample for _, sample in sorted(found, key=lambda one: one[0]))
+
+
+def branches_of(strands: Strands, operation: Operation) -> tuple[Branch, ...]:
+    """Return the branches as the profile has them; one that goes on after the operation ends with it."""
+    branches = [branch for branch in strands if branch is not None]
+    index = {branch: position for position, branch in enumerate(branches)}
+    wall = operation.ended - operation.started
+    found: list[Branch] = []
+    for branch in branches:
+        started = min(max(0.0, branch.started - operation.started), wall)
+        ended = min(branch.ended - operation.started, wall) if branch.ended else wall
+        parent = index.get(branch.parent, -1) if branch.parent else -1
+        found.append(Branch(masker.mask_text(branch.name), parent, started, max(started, ended)))
+    return tuple(found)
+
+
+def _branches(recording: Recording, operation: Operation) -> Sequence[Started]:
+    """Return what was seen, and of the rest as many as a profile may have."""
+    known = dict.fromkeys(branch for branch in recording.tracks if branch is not None)
+    known |= dict.fromkeys(list(operation.branches or ())[: max(0, _MOST - len(known))])
+    return list(known)
