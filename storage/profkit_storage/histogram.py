@@ -45,8 +45,8 @@ class Histogram:
     def add_many(self, durations: Sequence[float], stand_for: int | None = None) -> None:
         """Add durations (never NaN), of which there were `stand_for` if these are only a part of them.
 
-        Sorted and then cut at the bounds, both in C: 60 to 110 ns for each of 2,000, 180 ns if there are but 100 in
-        many buckets (CPython 3.11 to 3.13). A logarithm and a dict each in Python take twice that.
+        Sorted and then cut at the bounds, both in C: 55 to 110 ns for each of 2,000, up to 270 ns if there are but 100
+        in many buckets. A logarithm and a dict for each, in Python, take 140 to 240 ns (CPython 3.11 to 3.13).
         """
         ordered = sorted(durations)
         size = len(ordered)
