@@ -546,13 +546,16 @@ def test_a_link_leads_neither_in_nor_out(directory, make_rollups, problems, tmp_
 
 
 def test_what_vanishes_during_a_scan_is_not_there(directory, make_rollups, problems, tmp_path):
-    keys = [directory.put_rollup(made := make_rollups(minute=minute)) for minute in range(4)]
+    made = [make_rollups(minute, service=service) for minute, service in enumerate("abcda")]
+    files = [directory.path / directory.put_rollup(one) for one in made]
     scan = directory.scan_rollups(on_problem=problems)
     next(scan)
-    (directory.path / keys[1]).unlink()
-    (directory.path / keys[2]).replace(tmp_path / "outside")
-    (directory.path / keys[2]).symlink_to(tmp_path / "outside")
-    assert list(scan) == [made]
+    files[1].unlink()
+    files[2].replace(tmp_path / "outside.pkr")
+    files[2].symlink_to(tmp_path / "outside.pkr")
+    files[3].parent.rename(tmp_path / "outside")
+    files[3].parent.symlink_to(tmp_path / "outside")
+    assert list(scan) == made[4:]
     assert problems.found == {}
 
 

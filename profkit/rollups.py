@@ -1,0 +1,358 @@
+"""Counts and duration histograms of all operations, kept or not.
+
+An operation that ends only appends its seconds to a list: everything else is done by whoever calls `Rollups.drain`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from random import choices
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from profkit_storage.checks import MAX_SECONDS
+from profkit_storage.histogram import Histogram
+from profkit_storage.rollup import Rollup, RollupSet
+from profkit_storage.ulid import new_ulid
+
+K = TypeVar("K")
+
+MAX_TALLIES = 10_000
+"""Names, categories and thresholds that are told apart; what is named at run time must not fill the memory."""
+MAX_OTHERS = 100
+"""Categories that what comes after them is told apart by."""
+OTHER = "(other)"
+"""The name of what comes after them, and of its category after `MAX_OTHERS`."""
+
+_AT_ONCE = 500
+"""Tallies that one `drain` looks at, in 10 us if nothing is new."""
+_WHOLE = 1_000
+_PART = 500
+"""Of more than `_WHOLE` durations at once, `_PART` go into the histogram, for all of them."""
+
+
+class _Counts(NamedTuple):
+    """What a tally has counted since the start."""
+
+    calls: int = 0
+    seconds: float = 0.0
+    errors: int = 0
+    slow: int = 0
+    kept: int = 0
+    dropped: Mapping[str, int] = {}
+
+
+class Totals(NamedTuple):
+    """What all operations come to since the start; `dropped` counts slow ones that were not kept, by reason."""
+
+    calls: int
+    seconds: float
+    errors: int
+    slow: int
+    kept: int
+    dropped: dict[str, int]
+
+
+class Tally:
+    """What is counted of the operations of one name, category and threshold.
+
+    Any thread may append to `durations` (seconds) and add to `errors`, `slow` and `kept` by `+=`, without a lock: the
+    interpreter changes threads at none of these. `durations` is one list for good, so its `append` may be kept.
+
+    `threshold` is the one given for these operations, None for the profiler's; `limit` is the one in force.
+    """
+
+    __slots__ = (
+        "_before", "_calls", "_dropped", "_histogram", "_seconds", "category", "drops", "durations", "errors", "kept",
+        "limit", "name", "slow", "threshold",
+    )  # fmt: skip
+
+    def __init__(self, name: str, category: str, threshold: float | None, limit: float) -> None:
+        self.name = name
+        self.category = category
+        self.threshold = threshold
+        self.limit = limit
+        self.durations: list[float] = []
+        self.drops: list[str] = []
+        self.reset()
+
+    def reset(self) -> None:
+        """Start from zero: at first, and in a forked child."""
+        self.durations.clear()
+        self.drops.clear()
+        self.errors = self.slow = self.kept = 0
+        self._calls = 0
+        self._seconds = 0.0
+        self._dropped: Mapping[str, int] = {}
+        self._histogram: Histogram | None = None
+        self._before = _Counts()
+
+    def drop(self, reason: str) -> None:
+        """Count a slow operation that was not kept."""
+        self.drops.append(reason)
+
+    def gather(self) -> None:
+        """Count what has been appended. One thread at a time; others may go on appending."""
+        if self.drops:
+            reasons = self.drops[:]
+            dropped = Counter(self._dropped)
+            dropped.update(reasons)
+            del self.drops[: len(reasons)]
+            self._dropped = dropped
+        durations = self.durations
+        if not durations:
+            return
+        batch = durations[:]
+        taken = len(batch)
+        seconds = sum(batch)
+        if not 0.0 <= seconds < math.inf:  # an operation that began in the parent of a forked process
+            batch = [duration for duration in batch if 0.0 <= duration < math.inf]
+            seconds = sum(batch)
+        calls = len(batch)
+        part = _part(batch)
+        # No call in these three lines: not even a signal comes between.
+        del durations[:taken]
+        self._calls += calls
+        self._seconds += seconds
+        if calls:
+            if self._histogram is None:
+                self._histogram = Histogram()
+            self._histogram.add_many(part, calls)
+
+    def counts(self) -> _Counts:
+        """Return what was gathered since the start."""
+        return _Counts(self._calls, self._seconds, self.errors, self.slow, self.kept, self._dropped)
+
+    def rollup(self) -> Rollup | None:
+        """Return what was gathered since the last time; None if that is nothing."""
+        before, now = self._before, self.counts()
+        if now == before:
+            return None
+        histogram, self._histogram, self._before = self._histogram, None, now
+        return Rollup(
+            operation=self.name,
+            category=self.category,
+            calls=now.calls - before.calls,
+            errors=now.errors - before.errors,
+            seconds=now.seconds - before.seconds,
+            slow=now.slow - before.slow,
+            kept=now.kept - before.kept,
+            dropped=_more(now.dropped, before.dropped),
+            threshold=min(self.limit, MAX_SECONDS),
+            histogram=histogram or Histogram(),
+        )
+
+
+class _Overflowing(Tally):
+    """One of those beyond `MAX_TALLIES`: it knows its own name, and what it counts is added to a shared tally."""
+
+    __slots__ = ("_rollups", "_shared")
+
+    def __init__(self, name: str, category: str, threshold: float | None, rollups: Rollups) -> None:
+        self.name = name
+        self.category = category
+        self.threshold = threshold
+        self._rollups = rollups
+        self._shared = shared = rollups.other(category)
+        self.durations = shared.durations
+        self.drops = shared.drops
+
+    if not TYPE_CHECKING:  # to read and to write as the slots of the same names
+
+        @property
+        def limit(self) -> float:
+            return self._rollups.limit(self.category, self.threshold)
+
+        # Read as zero, so that what `+= 1` writes is what there is to add.
+        @property
+        def errors(self) -> int:
+            return 0
+
+        @errors.setter
+        def errors(self, count: int) -> None:
+            self._shared.errors += count
+
+        @property
+        def slow(self) -> int:
+            return 0
+
+        @slow.setter
+        def slow(self, count: int) -> None:
+            self._shared.slow += count
+
+        @property
+        def kept(self) -> int:
+            return 0
+
+        @kept.setter
+        def kept(self, count: int) -> None:
+            self._shared.kept += count
+
+
+class Window(NamedTuple):
+    """What was counted from `start_ns` to `end_ns` (UTC, nanoseconds since the epoch)."""
+
+    start_ns: int
+    end_ns: int
+    rollups: tuple[Rollup, ...]
+
+    def stored(self, *, service: str, version: str, host: str, mask: Callable[[str], str]) -> RollupSet:
+        """Return it as it is stored, for this process, with every name passed through `mask`."""
+        return RollupSet(
+            id=new_ulid(self.start_ns),
+            service=service,
+            version=version,
+            host=host,
+            pid=os.getpid(),
+            start_ns=self.start_ns,
+            end_ns=self.end_ns,
+            rollups=tuple(
+                rollup._replace(operation=mask(rollup.operation), category=mask(rollup.category))
+                for rollup in self.rollups
+            ),
+        )
+
+
+class Rollups:
+    """The tallies of one process. Every method may be called from any thread, and from a finalizer in their midst."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[tuple[str, str, float | None], Tally] = {}
+        self._others: dict[str, Tally] = {}
+        self._all: list[Tally] = []  # grows at its end only
+        self._limits: tuple[float, Mapping[str, float]] = (1.0, {})
+        self.reset()
+
+    def reset(self) -> None:
+        """Start from zero, with the tallies there are: at first, and in a forked child, which has one thread."""
+        self._lock = threading.RLock()
+        self._busy = False
+        self._next = 0
+        self._start_ns = time.time_ns()
+        self.overflowed = 0
+        """How often `tally` had no room for one more and gave one that counts with others."""
+        for tally in self._all:
+            tally.reset()
+
+    def tally(self, name: str, category: str, threshold: float | None) -> Tally:
+        """Return the tally of these operations, always the same one as long as there is room."""
+        try:
+            return self._tallies[name, category, threshold]
+        except KeyError:
+            return self._new(name, category, threshold)
+
+    def other(self, category: str) -> Tally:
+        """Return the tally of all operations of a category that there is no room for."""
+        if category not in self._others and len(self._others) >= MAX_OTHERS:
+            category = OTHER
+        found = self._others.get(category)
+        return found or self._add(self._others, category, Tally(OTHER, category, None, self.limit(category)))
+
+    def limit(self, category: str, threshold: float | None = None) -> float:
+        """Return the seconds from which an operation is slow."""
+        default, by_category = self._limits
+        return by_category.get(category, default) if threshold is None else threshold
+
+    def set_limits(self, default: float, by_category: Mapping[str, float] | None = None) -> None:
+        """Set the seconds from which operations are slow that have no threshold of their own."""
+        self._limits = (default, dict(by_category or {}))
+        for tally in self._all:
+            tally.limit = self.limit(tally.category, tally.threshold)
+
+    def drain(self) -> None:
+        """Count what has ended; gives way to another thread that does. For the sampler, at its ticks.
+
+        Of more than 500 tallies it looks at 500, and at the next ones when it is called again. Takes 15 to 27 ns for
+        each operation that has ended, half of it to free a float, and up to 0.1 ms a tally for its histogram.
+        """
+        lock = self._lock
+        if not lock.acquire(blocking=False):
+            return
+        try:
+            first = self._next if self._next < len(self._all) else 0
+            self._next = first + _AT_ONCE
+            self._gather(self._all[first : self._next])
+        finally:
+            lock.release()
+
+    def collect(self, now_ns: int | None = None) -> Window:
+        """Return what was counted since the last time, and begin another window. `now_ns`: UTC, by default now."""
+        now_ns = time.time_ns() if now_ns is None else now_ns
+        with self._lock:
+            if self._busy:
+                return Window(now_ns, now_ns, ())
+            self._gather(self._all)
+            self._busy = True
+            try:
+                rollups = [rollup for tally in self._all if (rollup := tally.rollup())]
+            finally:
+                self._busy = False
+            # A clock that stepped back must not end a window before its beginning.
+            window = Window(self._start_ns, max(self._start_ns, now_ns), tuple(rollups))
+            self._start_ns = now_ns
+        return window
+
+    def totals(self) -> Totals:
+        """Return what all operations come to since the start, with those that have ended just now."""
+        with self._lock:
+            self._gather(self._all)
+            counts = [tally.counts() for tally in self._all]
+        dropped = Counter[str]()
+        for count in counts:
+            if count.dropped:
+                dropped.update(count.dropped)
+        return Totals(
+            calls=sum(count.calls for count in counts),
+            seconds=sum(count.seconds for count in counts),
+            errors=sum(count.errors for count in counts),
+            slow=sum(count.slow for count in counts),
+            kept=sum(count.kept for count in counts),
+            dropped=dict(dropped),
+        )
+
+    def _gather(self, tallies: Iterable[Tally]) -> None:
+        """Gather, unless this thread was about to: a finalizer that comes in its midst must not take it all twice."""
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            for tally in tallies:
+                if tally.durations or tally.drops:
+                    tally.gather()
+        finally:
+            self._busy = False
+
+    def _new(self, name: str, category: str, threshold: float | None) -> Tally:
+        if len(self._tallies) < MAX_TALLIES:
+            tally = Tally(name, category, threshold, self.limit(category, threshold))
+            return self._add(self._tallies, (name, category, threshold), tally)
+        self.overflowed += 1
+        return _Overflowing(name, category, threshold, self)
+
+    def _add(self, tallies: dict[K, Tally], key: K, tally: Tally) -> Tally:
+        """Add a tally, in one step, unless another thread was faster."""
+        found = tallies.setdefault(key, tally)
+        if found is tally:
+            self._all.append(tally)
+            tally.limit = self.limit(tally.category, tally.threshold)  # `set_limits` may not have seen it
+        return found
+
+
+def _more(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
+    """Return by how much each count has grown, if it has."""
+    if now is before:
+        return {}
+    return {
+        reason: count - before.get(reason, 0)
+        for reason, count in now.items()
+        if count > before.get(reason, 0)
+    }
+
+
+def _part(batch: list[float]) -> list[float]:
+    """Return a batch, or some of it drawn by chance: every n-th might be in step with the work."""
+    return batch if len(batch) <= _WHOLE else choices(batch, k=_PART)  # noqa: S311 - no secret
