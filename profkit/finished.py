@@ -6,7 +6,6 @@ import math
 import os
 import platform
 import socket
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +19,7 @@ from profkit.sampling.calltree import CallTree
 from profkit.sampling.recording import Recording
 from profkit.sampling.resolution import Resolver
 from profkit.sampling.sampler import Sampler
+from profkit.sampling.switching import USUAL
 from profkit.strands import branches_of, samples_of, strands_of
 from profkit_storage import ChildOperation, Enclosing, Profile, Sampling
 from profkit_storage.ulid import new_ulid
@@ -27,7 +27,9 @@ from profkit_storage.ulid import new_ulid
 _MAX_TAGS = 100
 _MAX_ENCLOSING = 50
 _TAIL = 2.0
-"""How many intervals (as set, not as stretched) after the last tick still belong to what was seen there."""
+"""How many intervals after the last tick still belong to what was seen there,"""
+_LONGEST_TAIL = 0.05
+"""and how many seconds at the most, where the governor has stretched them."""
 _SWITCH_WAIT = 2.0
 """And how many of the interpreter's switch intervals: a tick waits that long for the GIL."""
 
@@ -57,7 +59,7 @@ def profile_of(finished: Finished, settings: Settings, sampler: Sampler) -> Prof
         recording, operation.recording = operation.recording, None
     if recording is None:
         recording = Recording(CallTree(sampler.codes), operation.started, settings.max_samples, sampler.cpu)
-    recording.finish(operation.ended, tail_allowance(settings.interval))
+    recording.finish(operation.ended, tail_allowance(settings.interval, sampler.real_interval))
     resolver = Resolver(recording.tree)
     strands = strands_of(recording, operation)
     samples = samples_of(strands, resolver)
@@ -111,9 +113,12 @@ def enclosing(operation: Operation, number: Callable[[Operation], int]) -> tuple
     return tuple(found)
 
 
-def tail_allowance(interval: float) -> float:
-    """Return how many seconds after a tick may still be taken to belong to what it saw."""
-    return _TAIL * interval + _SWITCH_WAIT * sys.getswitchinterval()
+def tail_allowance(interval: float, real_interval: float = 0.0) -> float:
+    """Return how many seconds after a tick may still be taken to belong to what it saw.
+
+    `interval` is the one that was asked for, `real_interval` what the governor made of it.
+    """
+    return max(_TAIL * interval, min(_TAIL * real_interval, _LONGEST_TAIL)) + _SWITCH_WAIT * USUAL
 
 
 def children_of(ended: Iterable[Operation], operation: Operation) -> tuple[ChildOperation, ...]:

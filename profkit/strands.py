@@ -28,7 +28,7 @@ def strands_of(recording: Recording, operation: Operation) -> Strands:
         spans = track.timeline.spans()
         runs_alone = strand or operation
         if runs_alone.task is None and runs_alone.coroutine is None:  # in a thread, whose clock is its own
-            spans = with_unseen_running(spans, recording.tree.parents)
+            spans = with_unseen_running(spans, recording.tree)
         strands[strand] = spans
     return strands
 

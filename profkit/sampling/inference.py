@@ -2,15 +2,18 @@
 
 A tick that wants the GIL is given it where the other thread blocks, so work in bursts shorter than the switch interval
 is seen too seldom, and the blocking calls between the bursts too often. How long the thread ran is known exactly, by
-its own clock. What it ran beyond the time it was seen running is taken from the calls it was seen blocked in, in proportion
-to what it ran around them, and given to the places it was seen running at nearby: those below the same call, in
-proportion to their time.
+its own clock. What it ran beyond the time it was seen running is taken from the calls it was seen blocked in, in
+proportion to what it ran around them, and given to the places it was seen running at nearby: those below the same call,
+in proportion to their time.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from profkit.sampling.calltree import CallTree
+from profkit.sampling.codes import OFFSET_BITS
 from profkit.sampling.timeline import RUNNING, WAITING, Span
 
 _WINDOW = 0.5
@@ -18,17 +21,39 @@ _WINDOW = 0.5
 _MOST_EXCESS = 0.05
 """Seconds of a running span beyond its CPU time that count as seen ahead: it stood for others around it. More is
 waiting for the GIL or for a CPU, and stands for nothing."""
+_IDLE_SHARE, _BUSY_SHARE = 0.05, 0.8
+"""A span with less CPU time was waiting, one with more was running, whatever was seen."""
+_OPEN = frozenset({RUNNING, WAITING})
 _WORTH_IT = 0.01
 """The share of a window below which the difference is left alone: clocks and ticks are no more exact."""
 
 
-def with_unseen_running(spans: Sequence[Span], parents: Sequence[int]) -> list[Span]:
-    """Return the spans of a thread with what it must have run beyond what was seen; `parents` are the tree's."""
-    places = _RunningPlaces(spans, parents)
+def with_unseen_running(spans: Sequence[Span], tree: CallTree) -> list[Span]:
+    """Return the spans of a thread, over its call tree, with what it must have run beyond what was seen."""
+    spans = _settled(spans)
+    places = _RunningPlaces(spans, tree)
     found: list[Span] = []
     for window in _windows(spans):
         found += _infer(window, places)
     return found
+
+
+def _settled(spans: Sequence[Span]) -> list[Span]:
+    """Return the spans with one state for each place, that of most of its time, unless their CPU time says otherwise.
+
+    A thread that has the GIL is seen running by late ticks; but a tick is also late for reasons of the machine's, and a
+    thread that runs may be off its CPU. So one look says little: whether a call blocks or runs, all looks at it say.
+    """
+    running: dict[int, float] = defaultdict(float)
+    for span in spans:
+        if span.state in _OPEN:
+            running[span.node] += span.wall if span.state == RUNNING else -span.wall
+    return [
+        span._replace(state=RUNNING if running[span.node] > 0 else WAITING)
+        if span.state in _OPEN and _IDLE_SHARE * span.wall < span.cpu < _BUSY_SHARE * span.wall
+        else span
+        for span in spans
+    ]
 
 
 def _windows(spans: Sequence[Span]) -> Iterator[Sequence[Span]]:
@@ -60,10 +85,16 @@ def _infer(window: Sequence[Span], places: _RunningPlaces) -> Iterator[Span]:
 
 
 class _RunningPlaces:
-    """The nodes a thread was seen running at, below each node of the tree, with their seconds."""
+    """The nodes a thread was seen running at, below each activation, with their seconds.
 
-    def __init__(self, spans: Sequence[Span], parents: Sequence[int]) -> None:
-        self._parents = parents
+    An activation is a chain of functions: the calls from different lines of one are the same.
+    """
+
+    def __init__(self, spans: Sequence[Span], tree: CallTree) -> None:
+        self._tree = tree
+        self._callers: list[int] = []
+        self._numbers: dict[tuple[int, int], int] = {}
+        self._of_node: dict[int, int] = {}
         self._below: dict[int, dict[int, float]] = {}
         self._given: dict[int, dict[int, float]] = {}
         for span in spans:
@@ -71,11 +102,25 @@ class _RunningPlaces:
                 self._add(span)
 
     def _add(self, span: Span) -> None:
-        node = span.node
-        while node >= 0:
-            below = self._below.setdefault(node, {})
+        activation = self._activation(span.node)
+        while activation >= 0:
+            below = self._below.setdefault(activation, {})
             below[span.node] = below.get(span.node, 0.0) + span.wall
-            node = self._parents[node]
+            activation = self._callers[activation]
+
+    def _activation(self, node: int) -> int:
+        path: list[int] = []
+        while node >= 0 and node not in self._of_node:
+            path.append(node)
+            node = self._tree.parents[node]
+        activation = self._of_node[node] if node >= 0 else -1
+        for below in reversed(path):
+            key = activation, self._tree.places[below] >> OFFSET_BITS
+            number = self._numbers.setdefault(key, len(self._callers))
+            if number == len(self._callers):
+                self._callers.append(activation)
+            activation = self._of_node[below] = number
+        return activation
 
     def next(self, node: int, seconds: float) -> int | None:
         """Return the place for `seconds` that were run near `node`; None if nothing was seen running.
@@ -83,12 +128,13 @@ class _RunningPlaces:
         Whole spans are given to one place each, the one that is furthest behind its part, so that there are not
         more spans than needed; in the sum each has its part.
         """
-        while node >= 0 and node not in self._below:
-            node = self._parents[node]
-        if node < 0 or seconds <= 0:
+        activation = self._activation(node)
+        while activation >= 0 and activation not in self._below:
+            activation = self._callers[activation]
+        if activation < 0 or seconds <= 0:
             return None
-        below = self._below[node]
-        given = self._given.setdefault(node, dict.fromkeys(below, 0.0))
+        below = self._below[activation]
+        given = self._given.setdefault(activation, dict.fromkeys(below, 0.0))
         share = (sum(given.values()) + seconds) / sum(below.values())
         behind = max(below, key=lambda place: share * below[place] - given[place])
         given[behind] += seconds

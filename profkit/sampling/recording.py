@@ -105,6 +105,13 @@ class Recording:
         if self._spans > self._limit:
             self._halve()
 
+    def turn(self, track: Track, before: int, state: int, holder: int, seconds: float) -> None:
+        """Give the last `seconds` of a track to `state` instead of the state `before`."""
+        if seconds > 0:
+            count = len(track.timeline)
+            track.timeline.turn(before, state, holder, seconds)
+            self._spans += len(track.timeline) - count
+
     def miss(self, share: float) -> None:
         """Give `share` seconds to nobody: what the operation did could not be seen."""
         self.unobserved += share

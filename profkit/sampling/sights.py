@@ -11,7 +11,7 @@ from profkit.sampling.codes import OFFSET_BITS
 from profkit.sampling.recording import Recording, Track
 from profkit.sampling.stacks import await_stack
 from profkit.sampling.threads import WatchedThread
-from profkit.sampling.timeline import AWAITING, NOBODY, SUSPENDED, WAITING
+from profkit.sampling.timeline import AWAITING, HELD, NOBODY, SUSPENDED, WAITING
 from profkit.sampling.view import View
 
 _MOST_LOOKED_AT = 64
@@ -62,6 +62,7 @@ def see(strand: Strand, view: View, track: Track | None = None) -> Sight:
     if getattr(seen, "cr_suspended", False) or _is_new(seen):
         return _suspended(strand, task, top, coroutine, view)
     root = strand.root or id(getattr(seen, "cr_frame", None))
+    view.clock(thread)  # before the walk: afterwards it tells whether the thread runs meanwhile
     stack = view.walk(thread.ident).above(root)
     return Sight(stack or None, view.thread_state(thread))
 
@@ -169,6 +170,11 @@ class Look:
         track.waiter = recording.refer(sight.waiter)
         strand: Strand = self._operation if branch is None else branch
         cpu = self._cpu(strand, track, sight.state, wall, share)
+        if sight.state == HELD and node == track.node:
+            # From the step's beginning, as far as it was taken for mere waiting; the look that first saw it came, on
+            # average, half an interval late, and the one after it will be as late.
+            before = (self._view.held_for(strand.thread) - wall / 2) / parts
+            recording.turn(track, SUSPENDED, HELD, sight.holder, before)
         recording.observe(track, wall, share, node, sight.state, sight.holder, cpu)
 
     def _cpu(self, strand: Strand, track: Track, state: int, wall: float, share: float) -> float:
@@ -184,9 +190,9 @@ class Look:
         if strand.task is not None or strand.coroutine is not None:
             return share * self._view.share_of_cpu(thread) if state != WAITING else 0.0
         clock = self._view.clock(thread)
-        seen = thread.before if track.cpu_seen is None else track.cpu_seen
+        seen = thread.before.thread if track.cpu_seen is None else track.cpu_seen
         track.cpu_seen = clock
-        if clock is None or seen is None:
+        if clock is None:
             return 0.0
         return max(0.0, min(wall, clock - seen))
 

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from profkit.sampling.branches import Branch
@@ -15,49 +15,58 @@ if TYPE_CHECKING:
 _HAS_THREAD_CLOCKS = hasattr(time, "pthread_getcpuclockid")
 
 
+class Clocks(NamedTuple):
+    """Seconds of `time.perf_counter`, and CPU seconds of a thread and of its process, at one moment."""
+
+    wall: float
+    thread: float
+    process: float
+
+
 class WatchedThread:
     """A thread that has run an operation; made by that thread itself.
 
-    `hold` is the step that its loop was last seen in (see `view`).
-    `loop` is the event loop that last ran an operation here, `branch` the work handed over that it runs now.
+    `now` and `before` are its clocks at the last two ticks they were read at. `hold` is the step that its loop was last
+    seen in (see `view`), `loop` the event loop that last ran an operation here, `branch` the work handed over that it
+    runs now.
     Asking for the clock of a thread that has ended can crash; reading a clock id taken while it lived only fails.
     """
 
-    __slots__ = ("_clock", "_read", "_tick", "before", "branch", "cpu", "hold", "ident", "loop")
+    __slots__ = ("_clock", "_tick", "before", "branch", "cpu", "hold", "ident", "loop", "now")
 
     def __init__(self) -> None:
         self.ident = threading.get_ident()
         self._clock = time.pthread_getcpuclockid(self.ident) if _HAS_THREAD_CLOCKS else None
         self._tick = 0
-        self.before: float | None = None
         self.cpu: float | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self.branch: Branch | None = None
         self.hold: object = None
-        self._read = 0.0
-        self.read(-1)
+        self.now = self.before = Clocks(perf_counter(), 0.0, time.process_time())
+        self.read(-1, self.now.process)
+        self.before = self.now
 
-    def read(self, tick: int) -> float | None:
-        """Return the thread's CPU seconds, read once a tick (it costs about 1 us); None if it cannot be known."""
+    def read(self, tick: int, process: float) -> float | None:
+        """Return the thread's CPU seconds, read once a tick (it costs about 1 us); None if it cannot be known.
+
+        `process` are those of the whole process.
+        """
         if tick != self._tick and self._clock is not None:
             self._tick = tick
-            self.before = self.cpu
             try:
                 self.cpu = time.clock_gettime(self._clock)
-                self._read = perf_counter()
             except OSError:
-                self.cpu = self.before = self._clock = None
+                self.cpu = self._clock = None
+                return None
+            self.before = self.now
+            self.now = Clocks(perf_counter(), self.cpu, process)
         return self.cpu
-
-    def since_last_tick(self) -> float:
-        """Return the CPU seconds between the last two ticks it was read at."""
-        return 0.0 if self.cpu is None or self.before is None else self.cpu - self.before
 
     def runs_now(self, shortest: float) -> bool:
         """Tell whether the thread is using the CPU at this moment, while the caller has the GIL."""
         if self._clock is None or self.cpu is None:
             return False
-        while (passed := perf_counter() - self._read) < shortest:
+        while (passed := perf_counter() - self.now.wall) < shortest:
             pass
         try:
             return time.clock_gettime(self._clock) - self.cpu >= passed / 2

@@ -77,6 +77,16 @@ class Timeline:
         self._ended.append(ended)
         return 1
 
+    def turn(self, before: int, state: int, holder: int, seconds: float) -> None:
+        """Give the last `seconds` to `state`, as far as they were spent in the state `before` at the last node."""
+        if not self._nodes or self._states[-1] != before:
+            return
+        seconds = min(seconds, self._walls[-1])
+        ended, node = self._ended[-1], self._nodes[-1]
+        self._walls[-1] -= seconds
+        self._ended[-1] = max(self._began[-1], ended - seconds)
+        self.add(self._ended[-1], ended, seconds, node, state, holder, 0.0)
+
     def extend(self, wall: float) -> None:
         """Give the last span `wall` seconds more."""
         self._walls[-1] += wall

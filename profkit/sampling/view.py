@@ -20,7 +20,7 @@ from profkit.sampling.threads import WatchedThread
 from profkit.sampling.timeline import HELD, NOBODY, RUNNING, STARVED, SUSPENDED, WAITING
 
 HELD_FROM = 0.05
-"""Seconds from which one step of an event loop holds up those who wait for input."""
+"""Seconds from which one step of an event loop holds up those who wait for input, from its beginning."""
 _BUSY_SHARE = 0.8
 """A thread that used this share of the time between two ticks was on the CPU, whatever else is seen."""
 _LATE_SHARE = 0.2
@@ -28,6 +28,8 @@ _LATE_SHARE = 0.2
 a busy thread gets no more."""
 _SHORTEST_PROBE = 20e-6
 """Seconds within a tick after which a thread's clock tells whether it runs without the GIL."""
+_WORTH_PROBING = 0.02
+"""A thread that used less than this share of the time was not on the CPU now, or it does not matter."""
 _MANY_TIMERS = 10_000
 
 
@@ -55,18 +57,14 @@ class Hold:
 
 
 class View:
-    """One tick. `late` is how many seconds after its time it came: if many, some thread had the GIL then.
+    """One tick. `late` is how many seconds it had to wait for the GIL, 0 if it did not: some thread had it then."""
 
-    `wall` and `cpu` are the seconds since the last tick and what the process used in them, the sampler left out.
-    """
-
-    def __init__(self, codes: CodeTable, tick: int, late: float, wall: float, cpu: float) -> None:
+    def __init__(self, codes: CodeTable, tick: int, late: float) -> None:
         self.codes = codes
         self.tick = tick
         self.now = perf_counter()
-        self._late = late if late >= 0.8 * sys.getswitchinterval() else 0.0
-        self._wall = wall
-        self._cpu = cpu
+        self._late = late
+        self._process: float | None = None
         self._frames: dict[int, FrameType] | None = None
         self._walks: dict[int, Walk] = {}
         self._states: dict[int, int] = {}
@@ -89,7 +87,9 @@ class View:
 
     def clock(self, thread: WatchedThread) -> float | None:
         """Return the thread's CPU seconds at this tick, None where that cannot be known."""
-        return thread.read(self.tick)
+        if self._process is None:
+            self._process = time.process_time() - time.thread_time()
+        return thread.read(self.tick, self._process)
 
     def thread_state(self, thread: WatchedThread) -> int:
         """Return RUNNING if the thread was on the CPU, or waiting for the GIL, when this tick was due, else WAITING."""
@@ -99,21 +99,21 @@ class View:
         return state
 
     def _runs(self, thread: WatchedThread) -> bool:
-        clock = thread.read(self.tick)
-        if clock is None:
+        if self.clock(thread) is None:
             return self._late > 0
-        used = thread.since_last_tick()
-        if used >= _BUSY_SHARE * self._wall or thread.runs_now(_SHORTEST_PROBE):
+        used, wall, all_used = _usage(thread)
+        if used >= _BUSY_SHARE * wall:
+            return True
+        if used > _WORTH_PROBING * wall and thread.runs_now(_SHORTEST_PROBE):
             return True
         # Late, so somebody had the GIL: this thread, if it used enough, and no others used much more.
-        return self._late > 0 and used >= _LATE_SHARE * self._late and 4 * used >= self._cpu
+        return self._late > 0 and used >= _LATE_SHARE * self._late and 4 * used >= all_used
 
     def share_of_cpu(self, thread: WatchedThread) -> float:
         """Return which part of a running thread's time it had the CPU: less than 1 beside other busy threads."""
-        used = thread.since_last_tick()
-        if used <= 0 or self._cpu <= 1.2 * used:
-            return 1.0
-        return used / self._cpu
+        self.clock(thread)
+        used, _, all_used = _usage(thread)
+        return 1.0 if used <= 0 or all_used <= 1.2 * used else used / all_used
 
     def waiting_state(
         self, task: asyncio.Task[Any], waiter: object, thread: WatchedThread
@@ -127,6 +127,11 @@ class View:
         if step.seconds > HELD_FROM and not self._is_timed(waiter, thread):
             return HELD, step.holder
         return SUSPENDED, NOBODY
+
+    def held_for(self, thread: WatchedThread) -> float:
+        """Return for how many seconds at least the thread's loop has been in the same step."""
+        step = self._step(thread)
+        return step.seconds if step else 0.0
 
     def _step(self, thread: WatchedThread) -> Step | None:
         ident = thread.ident
@@ -186,6 +191,12 @@ class View:
             timers = list(scheduled) if len(scheduled) < _MANY_TIMERS else []
             timed = self._timed[thread.ident] = {one for timer in timers for one in _woken_by(timer)}
         return id(waiter) in timed
+
+
+def _usage(thread: WatchedThread) -> tuple[float, float, float]:
+    """Return the thread's CPU seconds, the seconds they were used in, and the process's CPU seconds in the same."""
+    now, before = thread.now, thread.before
+    return now.thread - before.thread, now.wall - before.wall, now.process - before.process
 
 
 def _is_done(waiter: object) -> bool:
