@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
+import logging
+import os
 from collections.abc import Callable
 from sys import _getframe  # pyright: ignore[reportPrivateUsage]  # documented, and the only way to a frame
 from time import perf_counter
@@ -11,6 +14,8 @@ from types import CoroutineType
 from typing import Any, ParamSpec, TypeVar, cast
 from weakref import ref
 
+from profkit.faults import log
+from profkit.generators import wrap_async_generator_function, wrap_generator_function
 from profkit.operations import Call, Operation, Watcher, abort, current, running_task
 from profkit.rollups import Tally
 from profkit.sampling.threads import this
@@ -20,32 +25,88 @@ new = object.__new__
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_ALLOWED = (
+    "decorate a function, a coroutine function, a generator function, a method, or an object with `__call__`"
+)
+_OFF = {"0", "false", "no", "off"}
+_CACHE_METHODS = ("cache_info", "cache_clear", "cache_parameters")
+_CONTEXT_MANAGERS: dict[object, str] = {
+    cast("Any", make)(iter).__code__: make.__name__
+    for make in (contextlib.contextmanager, contextlib.asynccontextmanager)
+}
+"""The code of what contextlib makes of a generator."""
+
 
 def wrap(profiler: Watcher, function: Callable[P, R], tally: Tally) -> Callable[P, R]:
     """Return `function` as an operation of `profiler`, with the same signature.
 
+    Of a synchronous function that returns an awaitable, the call is measured and not the wait: nothing says beforehand
+    that it is one, unless it is marked by `inspect.markcoroutinefunction`.
+
     Raises:
         ConfigurationError: it is nothing that can be an operation.
     """
+    if switched_off():
+        return function
     given: object = function
-    if isinstance(given, (staticmethod, classmethod)):
-        method = cast("staticmethod[..., object] | classmethod[object, ..., object]", given)
-        inner = wrap(profiler, cast("Callable[..., object]", method.__func__), tally)
-        return cast(
-            "Callable[P, R]", staticmethod(inner) if isinstance(given, staticmethod) else classmethod(inner)
+    if isinstance(given, (staticmethod, classmethod, functools.partialmethod)):
+        return cast("Callable[P, R]", _wrap_descriptor(profiler, given, tally))
+    _check(given)
+    builder = cast("Callable[[Watcher, Callable[P, R], Tally], Callable[P, R]]", _builder_for(function))
+    call = builder(profiler, function, tally)
+    if not hasattr(function, "__qualname__"):  # a partial, an instance
+        call.__qualname__ = name_of(function)
+        call.__name__ = call.__qualname__.rpartition(".")[2]
+    for name in _CACHE_METHODS:  # of functools.cache; functools.wraps takes along what is in `__dict__` only
+        if hasattr(function, name):
+            setattr(call, name, getattr(function, name))
+    return call
+
+
+def _wrap_descriptor(profiler: Watcher, given: Any, tally: Tally) -> object:  # noqa: ANN401 - typed by `wrap`
+    if isinstance(given, functools.partialmethod):
+        inner = wrap(profiler, cast("Callable[..., object]", given.func), tally)
+        return functools.partialmethod(inner, *given.args, **given.keywords)
+    inner = wrap(profiler, given.__func__, tally)
+    return staticmethod(inner) if isinstance(given, staticmethod) else classmethod(inner)
+
+
+def _check(given: object) -> None:
+    if isinstance(given, (property, functools.cached_property)):
+        kind = type(given).__name__  # pyright: ignore[reportUnknownArgumentType]
+        raise ConfigurationError(f"profile cannot watch a {kind}: put @profile below @{kind}")
+    manager = _CONTEXT_MANAGERS.get(getattr(given, "__code__", None))
+    if manager:
+        raise ConfigurationError(
+            f"profile cannot watch the context manager {name_of(given)}: put @profile below @{manager}, "
+            "for its beginning and end; or use `with profkit.operation()`, for all that runs inside"
         )
     if isinstance(given, type) or not callable(given):
-        raise ConfigurationError(f"profile cannot watch {given!r}: decorate a function or a method")
-    inner = inspect.unwrap(function)  # a context manager made by contextlib wraps a generator
-    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
-        raise ConfigurationError(
-            f"profile cannot watch the generator {tally.name} yet: decorate the function that consumes it"
+        kind = (
+            f"the class {given.__qualname__}" if isinstance(given, type) else f"a {type(given).__qualname__}"
         )
-    if inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004 - its kind, not whether
-        raise ConfigurationError(f"profile cannot watch {given!r}: decorate its `async def __call__` instead")
-    if inspect.iscoroutinefunction(function):
-        return cast("Callable[P, R]", _wrap_coroutine_function(profiler, function, tally))
-    return _wrap_function(profiler, function, tally)
+        raise ConfigurationError(f"profile cannot watch {kind}: {_ALLOWED}")
+
+
+def _builder_for(function: Callable[..., object]) -> Callable[..., Any]:
+    """Return what wraps functions of this kind."""
+    inner: Any = function
+    while isinstance(inner, functools.partial):
+        inner = cast("Callable[..., object]", inner.func)
+    body = inner if inspect.isroutine(inner) else inner.__call__
+    if inspect.isasyncgenfunction(body):
+        return wrap_async_generator_function
+    if _flags(body) & inspect.CO_COROUTINE:
+        return _wrap_coroutine_function
+    # Marked as one, or a generator that can be awaited.
+    if inspect.iscoroutinefunction(function) or _flags(body) & inspect.CO_ITERABLE_COROUTINE:
+        return _wrap_awaitable_function
+    return wrap_generator_function if inspect.isgeneratorfunction(body) else _wrap_function
+
+
+def _flags(function: object) -> int:
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    return flags if isinstance(flags, int) else 0
 
 
 def _wrap_function(profiler: Watcher, function: Callable[P, R], tally: Tally) -> Callable[P, R]:
@@ -119,8 +180,57 @@ def _wrap_coroutine_function(
     return call
 
 
-def name_of(function: Callable[..., object]) -> str:
+def _wrap_awaitable_function(
+    profiler: Watcher, function: Callable[..., Any], tally: Tally
+) -> Callable[..., Any]:
+    """Wrap a function that returns an awaitable of any kind: its stacks are those below the wrapper's frame."""
+
+    @functools.wraps(function)
+    async def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - typed by `wrap`
+        if not profiler.active and not profiler.activate():
+            return await function(*args, **kwargs)
+        operation = Operation(profiler, tally)
+        try:
+            operation.frame = _getframe()
+            operation.task = running_task()
+            operation.begin(id(operation.frame))
+            return await function(*args, **kwargs)
+        except BaseException as error:
+            operation.fail(error)
+            raise
+        finally:
+            operation.end()
+            operation.frame = None
+
+    return call
+
+
+@functools.cache
+def _say_switched_off() -> None:
+    log(
+        logging.INFO,
+        "profkit: PROFKIT_ENABLED is off, so what is decorated stays as it is: configure(enabled=True) cannot watch it",
+    )
+
+
+def switched_off() -> bool:
+    """Tell whether the environment says now that nothing is to be watched."""
+    if os.environ.get("PROFKIT_ENABLED", "").strip().lower() not in _OFF:
+        return False
+    _say_switched_off()
+    return True
+
+
+def name_of(function: object) -> str:
     """Return the name of what is decorated: its qualified name, without the functions around it."""
-    inner = getattr(function, "__func__", function)
-    inner = getattr(inner, "func", inner)  # a partial
-    return str(getattr(inner, "__qualname__", type(inner).__qualname__)).replace("<locals>.", "")
+    inner = function
+    while True:
+        name: object = getattr(inner, "__qualname__", None)
+        if name is not None:
+            return str(name).replace("<locals>.", "")
+        if isinstance(inner, (functools.partial, functools.partialmethod)):
+            inner = cast("object", inner.func)
+        elif isinstance(inner, (staticmethod, classmethod)):
+            inner = cast("object", inner.__func__)
+        else:
+            inner = type(inner)
