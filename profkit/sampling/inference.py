@@ -98,7 +98,7 @@ class _RunningPlaces:
         self._below: dict[int, dict[int, float]] = {}
         self._given: dict[int, dict[int, float]] = {}
         for span in spans:
-            if span.state == RUNNING:
+            if span.state == RUNNING and span.wall > 0:
                 self._add(span)
 
     def _add(self, span: Span) -> None:

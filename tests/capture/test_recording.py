@@ -1,0 +1,238 @@
+"""Recordings: seconds conserved and everything bounded, whatever comes; and what is inferred from them."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from profkit.sampling.branches import Branch
+from profkit.sampling.calltree import MAX_DEPTH, CallTree
+from profkit.sampling.codes import OFFSET_BITS, CodeTable
+from profkit.sampling.inference import with_unseen_running
+from profkit.sampling.recording import Recording
+from profkit.sampling.timeline import HELD, NOBODY, RUNNING, STARVED, SUSPENDED, WAITING, Span
+
+STATES = [RUNNING, WAITING, SUSPENDED, STARVED, HELD]
+LOOKS = st.lists(
+    st.tuples(
+        st.floats(0.0001, 10),
+        st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.sampled_from(STATES)), max_size=4),
+    ),
+    max_size=80,
+)
+"""Looks: the gap before each, and what is seen: strand, node and state; nothing where that is empty."""
+BRANCHES = [None, Branch("a"), Branch("b"), Branch("c")]
+
+
+def recorded(
+    looks: list[tuple[float, list[tuple[int, int, int]]]], limit: int = 1000
+) -> tuple[Recording, float]:
+    recording = Recording(CallTree(CodeTable()), 100.0, limit, 0.0)
+    now = 100.0
+    for gap, seen in looks:
+        now += gap
+        wall = recording.begin_look(now)
+        for strand, node, state in seen:
+            track = recording.track(BRANCHES[strand])
+            recording.observe(track, wall, wall / len(seen), node, state, NOBODY, wall / 2 / len(seen))
+        if not seen:
+            recording.miss(wall)
+    return recording, now
+
+
+def spans_of(recording: Recording) -> list[list[Span]]:
+    return [track.timeline.spans() for track in recording.tracks.values()]
+
+
+def total(recording: Recording) -> float:
+    return sum(span.wall for spans in spans_of(recording) for span in spans) + recording.unobserved
+
+
+@given(LOOKS, st.floats(0, 5), st.floats(0, 5), st.integers(20, 60))
+def test_seconds_are_conserved_and_spans_bounded(
+    looks: list[tuple[float, list[tuple[int, int, int]]]], rest: float, allowance: float, limit: int
+) -> None:
+    recording, now = recorded(looks, limit)
+    recording.finish(now + rest, allowance)
+    assert total(recording) == pytest.approx(now + rest - 100.0)
+    assert sum(map(len, spans_of(recording))) <= limit + len(BRANCHES)
+    for spans in spans_of(recording):
+        assert (
+            all(one[0:4:3] != other[0:4:3] for one, other in itertools.pairwise(spans))
+            or recording.stride > 1
+        )
+        assert all(span.began <= span.ended and span.wall >= 0 for span in spans)
+
+
+@given(LOOKS.filter(bool), st.floats(0, 0.999))
+def test_what_a_look_gave_after_the_end_is_taken_back(
+    looks: list[tuple[float, list[tuple[int, int, int]]]], part: float
+) -> None:
+    recording, now = recorded(looks)
+    ended = 100.0 + (now - 100.0) * part
+    recording.finish(ended, 0.02)
+    assert total(recording) == pytest.approx(ended - 100.0)
+    for spans in spans_of(recording):
+        assert all(0 <= span.cpu <= span.wall or span.wall == pytest.approx(0) for span in spans)
+
+
+@given(LOOKS, st.lists(st.floats(0.0001, 5), max_size=80))
+def test_a_clock_that_stands_still_meanwhile_counts_nothing(
+    looks: list[tuple[float, list[tuple[int, int, int]]]], gaps: list[float]
+) -> None:
+    still, _ = recorded(looks)
+    moved = Recording(CallTree(CodeTable()), 100.0, 1000, 0.0)
+    then = 100.0
+    for (gap, seen), pause in itertools.zip_longest(looks, gaps[: len(looks)], fillvalue=0.0):
+        moved.move(pause)
+        then += gap + pause
+        wall = moved.begin_look(then)
+        for strand, node, state in seen:
+            track = moved.track(BRANCHES[strand])
+            moved.observe(track, wall, wall / len(seen), node, state, NOBODY, 0.0)
+        if not seen:
+            moved.miss(wall)
+    assert total(moved) == pytest.approx(total(still), abs=1e-6)
+
+
+def test_neighbours_at_the_same_place_are_one_span() -> None:
+    recording, _ = recorded([(0.01, [(0, 7, WAITING)])] * 50)
+    ((span,),) = spans_of(recording)
+    assert span.wall == pytest.approx(0.5)
+    assert recording.ticks == 50
+
+
+def test_halving_keeps_the_proportions() -> None:
+    chance = random.Random(7)
+    recording = Recording(CallTree(CodeTable()), 0.0, 500, 0.0)
+    for tick in range(1, 100_001):
+        if tick % recording.stride == 0:
+            wall = recording.begin_look(tick / 100)
+            node = int(chance.choice("aab") == "a")
+            recording.observe(recording.main, wall, wall, node, RUNNING, NOBODY, 0.0)
+    assert recording.stride >= 64
+    (spans,) = spans_of(recording)
+    assert sum(span.wall for span in spans if span.node) == pytest.approx(1000 * 2 / 3, rel=0.2)
+
+
+def test_any_number_of_branches_is_bounded() -> None:
+    recording = Recording(CallTree(CodeTable()), 0.0, 400, 0.0)
+    for tick in range(1, 5_001):
+        wall = recording.begin_look(tick / 100)
+        recording.observe(recording.track(Branch(f"task {tick}")), wall, wall, 1, WAITING, NOBODY, 0.0)
+    recording.finish(50.0, 0.0)
+    assert len(recording.tracks) <= 103
+    assert sum(map(len, spans_of(recording))) <= 400 + 103
+    assert total(recording) == pytest.approx(50.0)
+
+
+def test_a_step_that_held_the_loop_did_so_from_its_beginning() -> None:
+    recording, _ = recorded([(0.01, [(0, 7, SUSPENDED)])] * 10)
+    recording.turn(recording.main, SUSPENDED, HELD, 3, 0.04)
+    ((waiting, held),) = spans_of(recording)
+    assert (waiting.state, held.state, held.holder) == (SUSPENDED, HELD, 3)
+    assert (waiting.wall, held.wall) == (pytest.approx(0.06), pytest.approx(0.04))
+    recording.turn(recording.main, SUSPENDED, HELD, 3, 0.04)
+    assert spans_of(recording) == [[waiting, held]]
+
+
+def test_garbage_collections_have_a_state_of_their_own() -> None:
+    recording, _ = recorded([(0.01, [(0, 7, RUNNING)])])
+    recording.collected = 0.004
+    wall = recording.begin_look(100.02)
+    recording.observe(recording.main, wall, wall, 7, RUNNING, NOBODY, wall)
+    (spans,) = spans_of(recording)
+    assert [(round(span.wall, 4), span.state) for span in spans] == [
+        (0.01, RUNNING),
+        (0.004, 5),
+        (0.006, RUNNING),
+    ]
+
+
+class Bursts:
+    """A tree with two functions, one running and one blocking, below each of two callers."""
+
+    def __init__(self) -> None:
+        self.tree = CallTree(CodeTable())
+        root = 1 << OFFSET_BITS
+        self.run = {
+            caller: self.tree.insert([10 + caller << OFFSET_BITS, caller << OFFSET_BITS, root])
+            for caller in (2, 3)
+        }
+        self.wait = {
+            caller: self.tree.insert([20 + caller << OFFSET_BITS, caller << OFFSET_BITS | 8, root | 6])
+            for caller in (2, 3)
+        }
+
+
+def test_what_no_tick_saw_is_given_to_what_ran_below_the_same_caller() -> None:
+    bursts = Bursts()
+    spans: list[Span] = []
+    for caller in (2, 3):
+        for number in range(40):
+            began = len(spans) * 0.01
+            seen = (bursts.run[caller], RUNNING) if number % 10 == 0 else (bursts.wait[caller], WAITING)
+            spans.append(Span(seen[0], 0.01, 0.003, seen[1], NOBODY, began, began + 0.01))
+    found = with_unseen_running(spans, bursts.tree)
+    assert sum(span.wall for span in found) == pytest.approx(0.8)
+    assert sum(span.cpu for span in found) == pytest.approx(0.24)
+    for caller in (2, 3):
+        running = sum(span.wall for span in found if span.node == bursts.run[caller])
+        assert running == pytest.approx(0.12, abs=0.01)
+    assert sum(span.wall for span in found if span.inferred) == pytest.approx(0.16, abs=0.02)
+
+
+def test_nothing_is_inferred_where_nothing_was_seen_running() -> None:
+    bursts = Bursts()
+    spans = [
+        Span(bursts.wait[2], 0.01, 0.003, WAITING, NOBODY, number / 100, (number + 1) / 100)
+        for number in range(50)
+    ]
+    assert with_unseen_running(spans, bursts.tree) == spans
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.floats(0, 0.5), st.floats(0, 1), st.sampled_from([RUNNING, WAITING])),
+        max_size=60,
+    )
+)
+def test_inferring_conserves_seconds(looks: list[tuple[int, float, float, int]]) -> None:
+    bursts = Bursts()
+    nodes = [*bursts.run.values(), *bursts.wait.values()]
+    spans, began = [], 0.0
+    for node, wall, share, state in looks:
+        spans.append(Span(nodes[node], wall, wall * share, state, NOBODY, began, began + wall))
+        began += wall
+    found = with_unseen_running(spans, bursts.tree)
+    assert sum(span.wall for span in found) == pytest.approx(began)
+    assert sum(span.cpu for span in found) == pytest.approx(sum(span.cpu for span in spans))
+    assert all(span.wall >= -1e-9 and span.cpu <= span.wall + 1e-9 for span in found)
+
+
+def test_a_deep_stack_keeps_its_root_and_its_leaf_side() -> None:
+    codes = CodeTable()
+    tree = CallTree(codes)
+    stack = [place << OFFSET_BITS for place in range(1000, 6000)]
+    node = tree.insert(stack)
+    path = []
+    while node >= 0:
+        path.append(tree.places[node])
+        node = tree.parents[node]
+    assert len(path) == MAX_DEPTH
+    assert path[:10] == stack[:10]
+    assert path[-1] == stack[-1]
+    assert codes.entries[codes.resolve(path[-2])[0]].name == "[frames left out]"
+
+
+def test_a_full_tree_takes_the_deepest_node_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("profkit.sampling.calltree._MAX_NODES", 10)
+    tree = CallTree(CodeTable())
+    for leaf in range(100):
+        tree.insert([leaf << OFFSET_BITS, 2 << OFFSET_BITS, 1 << OFFSET_BITS])
+    assert len(tree.places) == 10
+    assert tree.insert([99 << OFFSET_BITS, 2 << OFFSET_BITS, 1 << OFFSET_BITS]) == 1
