@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from profkit.masking import masker
 from profkit.operations import Operation
 from profkit.sampling.branches import Branch as Started
+from profkit.sampling.detached import give_back
 from profkit.sampling.inference import with_unseen_running
 from profkit.sampling.recording import Recording
 from profkit.sampling.resolution import Resolver
@@ -30,7 +31,19 @@ def strands_of(recording: Recording, operation: Operation) -> Strands:
         if runs_alone.task is None and runs_alone.coroutine is None:  # in a thread, whose clock is its own
             spans = with_unseen_running(spans, recording.tree)
         strands[strand] = spans
+    _settle_detached(strands, operation)
     return strands
+
+
+def _settle_detached(strands: Strands, operation: Operation) -> None:
+    """Take their part from branches that went on when the operation had ended, see `sampling.detached`."""
+    detached = [one for one in strands if one is not None and not 0 < one.ended <= operation.ended]
+    if not detached:
+        return
+    gone: set[Started | None] = set(detached)
+    others = [spans for strand, spans in strands.items() if strand not in gone]
+    left = give_back([strands[branch] for branch in detached], others)
+    strands.update(zip(detached, left, strict=True))
 
 
 def samples_of(strands: Strands, resolver: Resolver) -> tuple[Sample, ...]:

@@ -5,6 +5,7 @@ Everything is bounded, whatever the operation does.
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Sequence
 
@@ -16,16 +17,19 @@ from profkit.sampling.timeline import COLLECTING, NOBODY, Timeline
 class Track:
     """One strand: its timeline, and how it was at its last look.
 
-    `waiter` is the future its task was seen at, `cpu_seen` its thread's CPU clock, `node` where it was.
+    `waiter` is the future its task was seen at, `cpu_seen` its thread's CPU clock, `node` where it was, `stack` its own
+    part of the stack there.
     """
 
-    __slots__ = ("cpu_seen", "node", "timeline", "waiter")
+    __slots__ = ("branch", "cpu_seen", "node", "stack", "timeline", "waiter")
 
-    def __init__(self) -> None:
+    def __init__(self, branch: Branch | None = None) -> None:
+        self.branch = branch
         self.timeline = Timeline()
         self.waiter: weakref.ref[object] | None = None
         self.cpu_seen: float | None = None
         self.node = -1
+        self.stack: list[int] | None = None
 
     def forget(self) -> None:
         """Note that nothing could be seen."""
@@ -68,8 +72,17 @@ class Recording:
         if track is None:
             if len(self.tracks) > min(MAX_BRANCHES, self._limit // 4) and branch is not self._others:
                 return self.track(self._others)
-            track = self.tracks[branch] = Track()
+            track = self.tracks[branch] = Track(branch)
         return track
+
+    @property
+    def mean_gap(self) -> float:
+        """The mean of the seconds between two looks."""
+        return (self.seen - self.started) / max(1, self.ticks)
+
+    def is_shared(self, track: Track) -> bool:
+        """Tell whether a track is that of all the branches there was no room for."""
+        return track is self.tracks.get(self._others)
 
     @staticmethod
     def refer(waiter: object) -> weakref.ref[object] | None:
@@ -83,6 +96,30 @@ class Recording:
         """Leave out `gap` seconds in which the operation stood still."""
         self.started += gap
         self.seen += gap
+
+    def catch_up(self, started: float) -> None:
+        """Give the last look's strands their time until they ended, or until another one `started`.
+
+        The beginnings and ends of branches are known exactly, the looks are not that frequent.
+        """
+        pending = [track for track, _ in self._last if track is not None and len(track.timeline)]
+        if len(pending) < len(self._last) or not pending:
+            return
+        ends = [(track.branch.ended, track) for track in pending if track.branch and track.branch.ended]
+        for ended, track in sorted(ends, key=lambda end: end[0]):
+            if ended > started:
+                break
+            self._go_on(pending, ended)
+            pending.remove(track)
+        if pending and math.isfinite(started):
+            self._go_on(pending, started)
+
+    def _go_on(self, tracks: Sequence[Track], until: float) -> None:
+        seconds = until - self.seen
+        if seconds > 0:
+            self.seen = until
+            for track in tracks:
+                track.timeline.extend(seconds / len(tracks), until - self.started)
 
     def begin_look(self, now: float) -> float:
         """Begin a look; return the seconds since the last one."""
@@ -120,12 +157,13 @@ class Recording:
     def finish(self, ended: float, allowance: float) -> None:
         """Give `allowance` seconds of the rest to what was seen at the last look, the rest to nobody."""
         self._take_back(self.seen - ended)
+        self.catch_up(math.inf)
         rest = max(0.0, ended - self.seen)
         known = min(rest, allowance)
         seen = [track for track, _ in self._last if track is not None and len(track.timeline)]
         given = known * len(seen) / len(self._last) if self._last else 0.0
         for track in seen:
-            track.timeline.extend(given / len(seen))
+            track.timeline.extend(given / len(seen), self.seen - self.started + known)
         self.unobserved += rest - given
         self.seen = max(ended, self.seen)
 

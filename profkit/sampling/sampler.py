@@ -18,7 +18,7 @@ from profkit.sampling.capture import Capture
 from profkit.sampling.codes import CodeTable
 from profkit.sampling.governor import Governor
 from profkit.sampling.recording import Recording
-from profkit.sampling.sights import Look
+from profkit.sampling.sights import look
 from profkit.sampling.view import View
 
 _TICK_LIMIT = 0.002
@@ -245,10 +245,9 @@ class Sampler:
         recording = operation.recording
         if recording is None:
             recording = Recording(CallTree(self.codes), operation.started, self.max_samples, self.cpu)
-        look = Look(operation, recording, view)
-        look.see()
+        give = look(operation, recording, view)
         if operation in self._registry:  # or its frame's id may already be another's
-            look.give()
+            give()
             operation.recording = recording
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from profkit.operations import Operation
@@ -11,7 +14,7 @@ from profkit.sampling.codes import OFFSET_BITS
 from profkit.sampling.recording import Recording, Track
 from profkit.sampling.stacks import await_stack
 from profkit.sampling.threads import WatchedThread
-from profkit.sampling.timeline import AWAITING, HELD, NOBODY, SUSPENDED, WAITING
+from profkit.sampling.timeline import AWAITING, HELD, NOBODY, STARVED, SUSPENDED, WAITING
 from profkit.sampling.view import View
 
 _MOST_LOOKED_AT = 64
@@ -34,12 +37,13 @@ class Strand(Protocol):
 class Sight(NamedTuple):
     """What was seen of a strand: its stack, leaf first (None: nothing), its state, and what its task waits for.
 
-    `node` is set instead of the stack where that is what it was at the last look.
+    It has been held up by `holder` for `seconds`. `node` is set if that is where it was at the last look.
     """
 
     stack: list[int] | None
     state: int
     holder: int = NOBODY
+    seconds: float = 0.0
     waiter: object = None
     node: int = -1
 
@@ -52,8 +56,7 @@ def see(strand: Strand, view: View, track: Track | None = None) -> Sight:
         # Still at the future it was at: it has not run since. 0.2 us instead of 1 to 3 for the await chain.
         waiter = getattr(task, "_fut_waiter", None)
         if waiter is not None and track.waiter() is waiter:
-            state, holder = view.waiting_state(task, waiter, thread)
-            return Sight(None, state, holder, waiter, track.node)
+            return Sight(track.stack, *view.waiting_state(task, waiter, thread), waiter, track.node)
     coroutine = None if strand.coroutine is None else strand.coroutine()
     top = coroutine if task is None else task.get_coro()
     seen = top if coroutine is None else coroutine
@@ -83,12 +86,83 @@ def _suspended(strand: Strand, task: Any, top: object, coroutine: object, view: 
         return Sight(stack, SUSPENDED)
     # If the task ran during the walk, the stack may be that of another wait.
     same = getattr(task, "_fut_waiter", None) is waiter
-    state, holder = view.waiting_state(task, waiter, strand.thread) if same else (SUSPENDED, NOBODY)
-    return Sight(stack, state, holder, waiter if same else None)
+    if not same:
+        return Sight(stack, SUSPENDED)
+    return Sight(stack, *view.waiting_state(task, waiter, strand.thread), waiter)
 
 
-class Look:
-    """One look at an operation and its branches, given to its recording in equal parts."""
+def look(operation: Operation, recording: Recording, view: View) -> Callable[[], None]:
+    """Look at an operation; return what gives it, if it is still in flight, the time since the last look."""
+    if operation.branches:
+        together = _Together(operation, recording, view)
+        if together.see():
+            return together.give
+        recording.catch_up(math.inf)
+    sight = see(operation, view, recording.main)
+    return partial(_give_alone, operation, recording, view, sight)
+
+
+def _give_alone(operation: Operation, recording: Recording, view: View, sight: Sight) -> None:
+    _Share(recording, view, recording.begin_look(view.now), 1).give(operation, recording.main, sight)
+
+
+class _Share(NamedTuple):
+    """What each of the `parts` strands at work gets of the `wall` seconds since the last look."""
+
+    recording: Recording
+    view: View
+    wall: float
+    parts: int
+
+    def give(self, strand: Strand, track: Track, sight: Sight, whole: list[int] | None = None) -> None:
+        """Give a strand its part; `whole` is its stack below that of the strand that waits for it, if it has one."""
+        recording = self.recording
+        stack = whole or sight.stack
+        if not stack:
+            recording.miss(self.wall / self.parts)
+            track.forget()
+            return
+        if whole or sight.node < 0:
+            node = recording.tree.insert(stack)
+            track.stack = sight.stack
+        else:
+            node = sight.node
+        track.waiter = recording.refer(sight.waiter)
+        wall = self.wall
+        if sight.state == HELD and node == track.node:
+            # From the step's beginning, as far as it was taken for mere waiting; the look that first saw it came, on
+            # average, half an interval late, and the one after it will be as late.
+            recording.turn(track, SUSPENDED, HELD, sight.holder, (sight.seconds - wall / 2) / self.parts)
+        elif sight.state == STARVED and sight.seconds < wall > 2 * recording.mean_gap:
+            # A look stands for the time since the last one; but one that comes late would blame too much on what it
+            # happens to see.
+            wall = max(sight.seconds, 2 * recording.mean_gap)
+            before = (self.wall - wall) / self.parts
+            recording.observe(track, self.wall, before, node, SUSPENDED, NOBODY, 0.0)
+        cpu = self._cpu(strand, track, sight.state)
+        recording.observe(track, wall, wall / self.parts, node, sight.state, sight.holder, cpu)
+
+    def _cpu(self, strand: Strand, track: Track, state: int) -> float:
+        """Return the CPU seconds of a strand since the last look.
+
+        A function has its thread to itself: they are what the thread used. A task has not; it has those in which it is
+        seen running, as far as there was a CPU for them.
+        """
+        thread: WatchedThread | None = strand.thread
+        if state in AWAITING or thread is None:
+            track.cpu_seen = None
+            return 0.0
+        if strand.task is not None or strand.coroutine is not None:
+            return self.wall / self.parts * self.view.share_of_cpu(thread) if state != WAITING else 0.0
+        clock = self.view.clock(thread)
+        seen = thread.before.thread if track.cpu_seen is None else track.cpu_seen
+        # The track of all those there was no room for has no clock of its own.
+        track.cpu_seen = None if self.recording.is_shared(track) else clock
+        return 0.0 if clock is None else max(0.0, min(self.wall, clock - seen))
+
+
+class _Together:
+    """One look at an operation that has branches."""
 
     def __init__(self, operation: Operation, recording: Recording, view: View) -> None:
         self._operation = operation
@@ -98,32 +172,35 @@ class Look:
         self._stacks: dict[Branch | None, list[int] | None] = {}
         self._at_work: list[Branch | None] = []
 
-    def see(self) -> None:
-        """Look at the operation itself and its branches."""
+    def see(self) -> bool:
+        """Look at the operation itself and its branches; False if none of them is pending."""
         branches = self._pending()
         if not branches:
-            self._sights[None] = see(self._operation, self._view, self._recording.main)
-            self._at_work = [None]
-            return
-        self._sights[None] = main = see(self._operation, self._view)
+            return False
+        recording = self._recording
+        self._sights[None] = main = see(self._operation, self._view, recording.main)
         if main.stack:
-            self._recording.root = main.stack[-1:]
+            recording.root = main.stack[-1:]
         for branch in branches:
-            self._sights[branch] = see(branch, self._view)
+            self._sights[branch] = see(branch, self._view, recording.tracks.get(branch))
         pending = {id(branch.task()) for branch in branches if branch.task is not None}
         joined = {branch: self._joins(sight, pending) for branch, sight in self._sights.items()}
         self._at_work = [branch for branch in branches if not joined[branch]]
         if not joined[None] or not self._at_work:
             self._at_work.append(None)
         for strand in self._at_work:
-            stack = self._stack(strand, joined)
-            self._sights[strand] = self._sights[strand]._replace(stack=stack, node=-1)
+            self._stack(strand, joined)
+        return True
 
     def give(self) -> None:
         """Give each strand that is at work its part of the time since the last look."""
-        wall = self._recording.begin_look(self._view.now)
+        recording = self._recording
+        new = [one.started for one in self._at_work if one is not None and one not in recording.tracks]
+        recording.catch_up(min(new, default=math.inf))
+        share = _Share(recording, self._view, recording.begin_look(self._view.now), len(self._at_work))
         for branch in self._at_work:
-            self._give(branch, self._sights[branch], len(self._at_work), wall)
+            strand: Strand = self._operation if branch is None else branch
+            share.give(strand, recording.track(branch), self._sights[branch], self._stacks[branch])
 
     def _pending(self) -> list[Branch]:
         branches = [branch for branch in self._operation.branches or () if not branch.ended]
@@ -157,44 +234,6 @@ class Look:
                 stack = stack + (above if above and joined[parent] else self._recording.root)
         self._stacks[branch] = stack
         return stack
-
-    def _give(self, branch: Branch | None, sight: Sight, parts: int, wall: float) -> None:
-        recording = self._recording
-        share = wall / parts
-        if sight.stack is None and sight.node < 0:
-            recording.miss(share)
-            recording.track(branch).forget()
-            return
-        track = recording.track(branch)
-        node = sight.node if sight.stack is None else recording.tree.insert(sight.stack)
-        track.waiter = recording.refer(sight.waiter)
-        strand: Strand = self._operation if branch is None else branch
-        cpu = self._cpu(strand, track, sight.state, wall, share)
-        if sight.state == HELD and node == track.node:
-            # From the step's beginning, as far as it was taken for mere waiting; the look that first saw it came, on
-            # average, half an interval late, and the one after it will be as late.
-            before = (self._view.held_for(strand.thread) - wall / 2) / parts
-            recording.turn(track, SUSPENDED, HELD, sight.holder, before)
-        recording.observe(track, wall, share, node, sight.state, sight.holder, cpu)
-
-    def _cpu(self, strand: Strand, track: Track, state: int, wall: float, share: float) -> float:
-        """Return the CPU seconds of a strand since the last look.
-
-        A function has its thread to itself: they are what the thread used. A task has not; it has those in which it is
-        seen running, as far as there was a CPU for them.
-        """
-        thread: WatchedThread | None = strand.thread
-        if state in AWAITING or thread is None:
-            track.cpu_seen = None
-            return 0.0
-        if strand.task is not None or strand.coroutine is not None:
-            return share * self._view.share_of_cpu(thread) if state != WAITING else 0.0
-        clock = self._view.clock(thread)
-        seen = thread.before.thread if track.cpu_seen is None else track.cpu_seen
-        track.cpu_seen = clock
-        if clock is None:
-            return 0.0
-        return max(0.0, min(wall, clock - seen))
 
 
 def _is_over(branch: Branch) -> bool:

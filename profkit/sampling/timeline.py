@@ -87,10 +87,10 @@ class Timeline:
         self._ended[-1] = max(self._began[-1], ended - seconds)
         self.add(self._ended[-1], ended, seconds, node, state, holder, 0.0)
 
-    def extend(self, wall: float) -> None:
-        """Give the last span `wall` seconds more."""
+    def extend(self, wall: float, ended: float) -> None:
+        """Give the last span `wall` seconds more; it went on until `ended`."""
         self._walls[-1] += wall
-        self._ended[-1] += wall
+        self._ended[-1] = max(ended, self._ended[-1])
 
     def take_back(self, excess: float) -> float:
         """Take `excess` seconds off the end; return what could not be taken because there was no more."""

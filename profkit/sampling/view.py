@@ -41,6 +41,17 @@ class Step(NamedTuple):
     holder: int
 
 
+class Waiting(NamedTuple):
+    """How a task waits: its state, the index of the code that has its loop, and for how many seconds it has had it."""
+
+    state: int
+    holder: int = NOBODY
+    seconds: float = 0.0
+
+
+_WAITING = Waiting(SUSPENDED)
+
+
 class Hold:
     """A step that may hold up its loop: `turned` once the loop has come round."""
 
@@ -69,7 +80,7 @@ class View:
         self._walks: dict[int, Walk] = {}
         self._states: dict[int, int] = {}
         self._steps: dict[int, Step | None] = {}
-        self._due: dict[int, set[int]] = {}
+        self._due: dict[int, dict[int, float]] = {}
         self._timed: dict[int, set[int]] = {}
 
     def walk(self, ident: int) -> Walk:
@@ -115,23 +126,19 @@ class View:
         used, _, all_used = _usage(thread)
         return 1.0 if used <= 0 or all_used <= 1.2 * used else used / all_used
 
-    def waiting_state(
-        self, task: asyncio.Task[Any], waiter: object, thread: WatchedThread
-    ) -> tuple[int, int]:
-        """Return the state of a suspended task, and the holder: the index of the code that has its loop."""
+    def waiting_state(self, task: asyncio.Task[Any], waiter: object, thread: WatchedThread) -> Waiting:
+        """Return how a suspended task waits."""
         step = self._step(thread)
         if step is None or step.task is task:
-            return SUSPENDED, NOBODY
-        if waiter is None or _is_done(waiter) or self._is_due(waiter, task, thread):
-            return STARVED, step.holder
+            return _WAITING
+        due = self._overdue(waiter, task, thread)
+        if due is not None:
+            return Waiting(STARVED, step.holder, due)
+        if waiter is None or _is_done(waiter):
+            return Waiting(STARVED, step.holder, step.seconds)
         if step.seconds > HELD_FROM and not self._is_timed(waiter, thread):
-            return HELD, step.holder
-        return SUSPENDED, NOBODY
-
-    def held_for(self, thread: WatchedThread) -> float:
-        """Return for how many seconds at least the thread's loop has been in the same step."""
-        step = self._step(thread)
-        return step.seconds if step else 0.0
+            return Waiting(HELD, step.holder, step.seconds)
+        return _WAITING
 
     def _step(self, thread: WatchedThread) -> Step | None:
         ident = thread.ident
@@ -178,11 +185,12 @@ class View:
             outermost = index
         return outermost
 
-    def _is_due(self, waiter: object, task: asyncio.Task[Any], thread: WatchedThread) -> bool:
+    def _overdue(self, waiter: object, task: asyncio.Task[Any], thread: WatchedThread) -> float | None:
+        """Return for how many seconds the timer that wakes a task has been due; None if there is none."""
         due = self._due.get(thread.ident)
         if due is None:
-            due = self._due[thread.ident] = set(_due_timers(thread.loop))
-        return id(waiter) in due or id(task) in due
+            due = self._due[thread.ident] = dict(_due_timers(thread.loop))
+        return due.get(id(waiter), due.get(id(task)))
 
     def _is_timed(self, waiter: object, thread: WatchedThread) -> bool:
         timed = self._timed.get(thread.ident)
@@ -204,8 +212,11 @@ def _is_done(waiter: object) -> bool:
     return bool(done()) if callable(done) else False
 
 
-def _due_timers(loop: asyncio.AbstractEventLoop | None) -> Iterator[int]:
-    """Yield the ids of what the timers that are due will wake: those at the top of asyncio's heap (uvloop has none)."""
+def _due_timers(loop: asyncio.AbstractEventLoop | None) -> Iterator[tuple[int, float]]:
+    """Yield the ids of what the timers that are due will wake, and for how many seconds they have been.
+
+    They are at the top of asyncio's heap; uvloop shows none.
+    """
     scheduled = getattr(loop, "_scheduled", None)
     if not scheduled:
         return
@@ -217,8 +228,9 @@ def _due_timers(loop: asyncio.AbstractEventLoop | None) -> Iterator[int]:
             timer = scheduled[index]
         except IndexError:  # the loop goes on meanwhile
             continue
-        if timer.when() <= now:
-            yield from _woken_by(timer)
+        overdue = now - timer.when()
+        if overdue >= 0:
+            yield from ((one, overdue) for one in _woken_by(timer))
             pending += (2 * index + 1, 2 * index + 2)
 
 
