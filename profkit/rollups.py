@@ -63,19 +63,20 @@ class Tally:
     Any thread may append to `durations` (seconds) and add to `errors`, `slow` and `kept` by `+=`, without a lock: the
     interpreter changes threads at none of these. `durations` is one list for good, so its `append` may be kept.
 
-    `threshold` is the one given for these operations, None for the profiler's; `limit` is the one in force.
+    `threshold` is the one given for these operations, None for the profiler's; `slow_from` is the one in force. `limit`
+    is the seconds from which the profiler is asked what to do with one that ends, at most `slow_from`.
     """
 
     __slots__ = (
         "_before", "_calls", "_dropped", "_histogram", "_seconds", "category", "drops", "durations", "errors", "kept",
-        "limit", "name", "slow", "threshold",
+        "limit", "name", "slow", "slow_from", "threshold",
     )  # fmt: skip
 
     def __init__(self, name: str, category: str, threshold: float | None, limit: float) -> None:
         self.name = name
         self.category = category
         self.threshold = threshold
-        self.limit = limit
+        self.limit = self.slow_from = limit
         self.durations: list[float] = []
         self.drops: list[str] = []
         self.reset()
@@ -127,6 +128,10 @@ class Tally:
         """Return what was gathered since the start."""
         return _Counts(self._calls, self._seconds, self.errors, self.slow, self.kept, self._dropped)
 
+    def has_more(self) -> bool:
+        """Tell whether anything was counted since the last rollup."""
+        return bool(self.durations or self.drops) or self.counts() != self._before
+
     def rollup(self) -> Rollup | None:
         """Return what was gathered since the last time; None if that is nothing."""
         before, now = self._before, self.counts()
@@ -142,7 +147,7 @@ class Tally:
             slow=now.slow - before.slow,
             kept=now.kept - before.kept,
             dropped=_more(now.dropped, before.dropped),
-            threshold=min(self.limit, MAX_SECONDS),
+            threshold=min(self.slow_from, MAX_SECONDS),
             histogram=histogram or Histogram(),
         )
 
@@ -164,8 +169,12 @@ class _Overflowing(Tally):
     if not TYPE_CHECKING:  # to read and to write as the slots of the same names
 
         @property
+        def slow_from(self) -> float:
+            return self._rollups.slow_from(self)
+
+        @property
         def limit(self) -> float:
-            return self._rollups.limit(self.category, self.threshold)
+            return min(self.slow_from, self._rollups.ask_from)
 
         # Read as zero, so that what `+= 1` writes is what there is to add.
         @property
@@ -225,6 +234,8 @@ class Rollups:
         self._others: dict[str, Tally] = {}
         self._all: list[Tally] = []  # grows at its end only
         self._limits: tuple[float, Mapping[str, float]] = (1.0, {})
+        self.ask_from = math.inf
+        """Seconds from which the profiler is asked about an operation even if it is not slow."""
         self.reset()
 
     def reset(self) -> None:
@@ -253,15 +264,34 @@ class Rollups:
         return found or self._add(self._others, category, Tally(OTHER, category, None, self.limit(category)))
 
     def limit(self, category: str, threshold: float | None = None) -> float:
-        """Return the seconds from which an operation is slow."""
-        default, by_category = self._limits
-        return by_category.get(category, default) if threshold is None else threshold
+        """Return the seconds from which an operation is slow that is not known by its name."""
+        default, by_name = self._limits
+        return by_name.get(category, default) if threshold is None else threshold
 
-    def set_limits(self, default: float, by_category: Mapping[str, float] | None = None) -> None:
-        """Set the seconds from which operations are slow that have no threshold of their own."""
-        self._limits = (default, dict(by_category or {}))
+    def slow_from(self, tally: Tally) -> float:
+        """Return the seconds from which its operations are slow: by name, or their own, or by category, or the default.
+
+        What is set for a name goes before what the code says: it is how one operation is told apart without a change
+        of the code.
+        """
+        named = self._limits[1].get(tally.name)
+        return self.limit(tally.category, tally.threshold) if named is None else named
+
+    def set_limits(
+        self, default: float, by_name: Mapping[str, float] | None = None, ask_from: float = math.inf
+    ) -> None:
+        """Set the seconds from which operations are slow; `by_name` knows operations and categories.
+
+        Of operations that take `ask_from` seconds the profiler is asked in any case.
+        """
+        self._limits = (default, dict(by_name or {}))
+        self.ask_from = ask_from
         for tally in self._all:
-            tally.limit = self.limit(tally.category, tally.threshold)
+            self._set_limit(tally)
+
+    def _set_limit(self, tally: Tally) -> None:
+        tally.slow_from = slow_from = self.slow_from(tally)
+        tally.limit = min(slow_from, self.ask_from)
 
     def drain(self) -> None:
         """Count what has ended; gives way to another thread that does. For the sampler, at its ticks.
@@ -295,6 +325,16 @@ class Rollups:
             window = Window(self._start_ns, max(self._start_ns, now_ns), tuple(rollups))
             self._start_ns = now_ns
         return window
+
+    def begin_window(self, now_ns: int | None = None) -> None:
+        """Begin the window that is collected next now (`now_ns`: UTC), as nothing was counted in it before."""
+        with self._lock:
+            self._start_ns = time.time_ns() if now_ns is None else now_ns
+
+    def is_empty(self) -> bool:
+        """Tell whether `collect` would find nothing."""
+        with self._lock:
+            return not any(tally.has_more() for tally in self._all)
 
     def totals(self) -> Totals:
         """Return what all operations come to since the start, with those that have ended just now."""
@@ -338,7 +378,7 @@ class Rollups:
         found = tallies.setdefault(key, tally)
         if found is tally:
             self._all.append(tally)
-            tally.limit = self.limit(tally.category, tally.threshold)  # `set_limits` may not have seen it
+            self._set_limit(tally)  # `set_limits` may not have seen it
         return found
 
 

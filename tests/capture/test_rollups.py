@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profkit.rollups import MAX_OTHERS, MAX_TALLIES, OTHER, Rollups
+from profkit.rollups import MAX_OTHERS, MAX_TALLIES, OTHER, Rollups, Tally
 from profkit_storage import Histogram, decode_rollups, encode_rollups
 from profkit_storage.histogram import MAX_ERROR
 
@@ -178,7 +178,7 @@ events = st.lists(
 @given(events)
 def test_whatever_happens_windows_add_up(events):
     rollups, windows = Rollups(), []
-    true = {name: Counter() for name in ("calls", "errors", "slow", "rate")}
+    true = {name: Counter() for name in ("calls", "errors", "slow", "kept", "rate")}
     seconds = {}
     for what, number, value in events:
         name = f"op{number}"
@@ -192,7 +192,9 @@ def test_whatever_happens_windows_add_up(events):
             true["errors"][name] += 1
         elif what == "slow":
             tally.slow += 1
+            tally.kept += 1
             true["slow"][name] += 1
+            true["kept"][name] += 1
         elif what == "drop":
             tally.drop("rate")
             true["rate"][name] += 1
@@ -206,7 +208,7 @@ def test_whatever_happens_windows_add_up(events):
     found = {name: Counter() for name in true}
     sums, merged = Counter(), {}
     for row in rows:
-        for field in ("calls", "errors", "slow"):
+        for field in ("calls", "errors", "slow", "kept"):
             found[field][row.operation] += getattr(row, field)
         found["rate"][row.operation] += row.dropped.get("rate", 0)
         sums[row.operation] += row.seconds
@@ -361,10 +363,12 @@ def test_of_a_large_batch_a_part_goes_into_the_histogram_for_all_of_it(rollups):
 
 
 @pytest.mark.parametrize("period", [2, 3, 10, 21])
-def test_a_part_is_not_in_step_with_work_that_has_a_period(rollups, period):
+@pytest.mark.parametrize("in_order", [False, True])
+def test_a_part_is_like_the_whole_whatever_its_order(rollups, period, in_order):
     tally = rollups.tally("a", "c", None)
+    batch = [0.001, *[0.1] * (period - 1)] * (10_000 // period)
     for _ in range(10):
-        tally.durations.extend([0.001, *[0.1] * (period - 1)] * (10_000 // period))
+        tally.durations.extend(sorted(batch) if in_order else batch)
         rollups.drain()
     (row,) = rollups.collect().rollups
     share, deviation = 1 / period, math.sqrt((1 - 1 / period) / period / 5_000)
@@ -443,6 +447,43 @@ def test_a_finalizer_that_comes_in_its_midst_takes_nothing_twice(rollups, outer,
     assert rollups.totals().calls == expected
     assert sum(row.calls for window in windows for row in window.rollups) == expected
     assert sum(row.seconds for window in windows for row in window.rollups) == expected
+
+
+class Hashed(str):
+    """A reason that calls what it is given in the midst of being counted."""
+
+    __slots__ = ("call",)
+
+    def __hash__(self):
+        call, self.call = self.call, lambda: None
+        call()
+        return str.__hash__(self)
+
+
+def test_a_reason_that_comes_while_others_are_counted_is_not_lost(rollups):
+    tally = rollups.tally("a", "c", None)
+    reason = Hashed("rate")
+    reason.call = lambda: tally.drop("rate")
+    tally.drop(reason)
+    assert sum(rollups.totals().dropped.values()) + sum(rollups.totals().dropped.values()) == 3
+    (row,) = rollups.collect().rollups
+    assert row.dropped == {"rate": 2}
+
+
+def test_a_finalizer_that_collects_while_it_is_collected_takes_nothing_twice(rollups, monkeypatch):
+    real, windows = Tally.counts, []
+
+    def counts(self):
+        found = real(self)
+        if not windows:
+            windows.append(None)
+            windows.append(rollups.collect())
+        return found
+
+    rollups.tally("a", "c", None).durations.append(1.0)
+    monkeypatch.setattr(Tally, "counts", counts)
+    windows.append(rollups.collect())
+    assert [len(window.rollups) for window in windows[1:]] == [0, 1]
 
 
 def test_reset_starts_from_zero_with_the_lists_that_are_held(rollups, monkeypatch):

@@ -36,7 +36,7 @@ from profkit_storage import (
     open_storage,
 )
 from profkit_storage.codec import _ROLLUPS, HEADER_SIZE, _seal
-from profkit_storage.histogram import BUCKETS, LONGEST, MAX_ERROR, SHORTEST
+from profkit_storage.histogram import _BOUNDS, BUCKETS, LONGEST, MAX_ERROR, SHORTEST
 from profkit_storage.keys import parse_rollup_key, rollup_key
 from profkit_storage.rollup import to_document
 from profkit_storage.ulid import new_ulid
@@ -113,6 +113,11 @@ def test_quantiles_of_many_against_the_truth():
     made = histogram(*values)
     for q in (0, 0.01, 0.5, 0.95, 0.99, 0.999, 1):
         assert made.quantile(q) == pytest.approx(values[int(q * 19_999)], rel=MAX_ERROR)
+
+
+def test_a_bound_belongs_to_what_is_above_it():
+    made = histogram(*_BOUNDS)
+    assert made.counts == dict.fromkeys(range(1, BUCKETS), 1)
 
 
 def test_what_lies_outside_is_clamped():
@@ -383,9 +388,10 @@ def test_since_is_inclusive_until_exclusive_by_the_start_of_the_window(store, ma
     made = [make_rollups(step / 60_000) for step in (-1, 0, 1, 3_599_999, 3_600_000)]
     for one in made:
         store.put_rollup(one)
-    hour = timedelta(hours=1)
     assert list(store.scan_rollups(since=NOON)) == made[1:]
     assert list(store.scan_rollups(until=NOON)) == made[:1]
+    hour, within = timedelta(hours=1), timedelta(milliseconds=1)
+    assert list(store.scan_rollups(since=NOON + within, until=NOON + hour - within)) == made[2:3]
     east = NOON.astimezone(timezone(timedelta(hours=5)))
     for since in (NOON, east, NOON.replace(tzinfo=None)):
         assert list(store.scan_rollups(since=since, until=since + hour)) == made[1:4]
