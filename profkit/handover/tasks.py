@@ -1,0 +1,200 @@
+"""The tasks of an event loop, seen at their birth by a task factory in front of the one that is there."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from asyncio import base_events
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import Context
+from types import CellType, MethodType
+from typing import Any, cast
+from weakref import WeakKeyDictionary, ref
+
+from profkit.handover.threads import hook_anyio
+from profkit.handover.work import FollowedBranch, in_flight, starter, within
+from profkit.operations import Operation, current
+from profkit.sampling.branches import add
+from profkit.sampling.threads import this
+
+Maker = Callable[..., Any]
+"""A task factory: takes a loop, a coroutine and the keywords of `create_task`."""
+
+_tasks: Any = asyncio.tasks  # the module: others may have put their own Task there
+_EAGER = getattr(getattr(asyncio, "eager_task_factory", None), "__code__", None)
+_ANYIO = frozenset({"TaskHandle._run_coro", "TaskGroup._run_wrapped_task"})
+"""What anyio's task groups run coroutines in."""
+
+
+class _Watch:
+    """What our factories of one loop share: there is more than one when others were set over ours.
+
+    `context` is the empty one of the done callbacks: a copy for each would keep its values alive.
+    `making` is the factory that is making a task now, so that a task is told of once.
+    """
+
+    __slots__ = ("context", "making", "on")
+
+    def __init__(self) -> None:
+        self.context = Context()
+        self.making: Factory | None = None
+        self.on = True
+
+
+class Factory:
+    """Makes tasks as `inner` does, None for a loop without a factory, and tells operations in flight of them.
+
+    Its attributes are those of `inner`: anyio looks for what asyncio's eager factory is made of.
+    """
+
+    __slots__ = ("inner", "loop", "watch")
+
+    def __init__(self, inner: Maker | None, loop: asyncio.AbstractEventLoop, watch: _Watch) -> None:
+        self.inner = inner
+        self.loop = id(loop)
+        self.watch = watch
+
+    def __getattr__(self, name: str) -> object:
+        inner: Any = None if name in Factory.__slots__ else self.inner
+        if name == "__closure__" and getattr(inner, "__code__", None) is _EAGER is not None:
+            return (CellType(functools.partial(self.construct, inner.__closure__[0].cell_contents)),)
+        return getattr(inner, name)
+
+    def make(self, loop: asyncio.AbstractEventLoop, coro: object, **kwargs: object) -> object:
+        """Be the task factory."""
+        operation = current.get()
+        if operation is not None and self._is_to_tell(operation):
+            return self._tell(operation, self.inner or _make_plain, loop, coro, kwargs)
+        inner = self.inner
+        if inner is not None:
+            return inner(loop, coro, **kwargs)
+        task: Any = _tasks.Task(coro, loop=loop, **kwargs)
+        if task._source_traceback:  # noqa: SLF001 - as in _make_plain, without the call of it
+            _hide_factory(task)
+        return task
+
+    __call__ = make
+
+    def construct(
+        self, constructor: Maker, coro: object, *, loop: asyncio.AbstractEventLoop, **kwargs: object
+    ) -> object:
+        """Be the task constructor in an eager factory; anyio calls it itself, since its tasks must not be eager."""
+        operation = current.get()
+        if operation is None or not self._is_to_tell(operation):
+            return constructor(coro, loop=loop, **kwargs)
+
+        def make(loop: asyncio.AbstractEventLoop, coro: object, **kwargs: object) -> object:
+            return constructor(coro, loop=loop, **kwargs)
+
+        return self._tell(operation, make, loop, coro, kwargs)
+
+    def _is_to_tell(self, operation: Operation) -> bool:
+        watch = self.watch
+        if not watch.on or (watch.making is not None and watch.making is not self):
+            return False
+        return not operation.ended or in_flight(operation) is not None
+
+    def _tell(
+        self,
+        operation: Operation,
+        make: Maker,
+        loop: asyncio.AbstractEventLoop,
+        coro: object,
+        kwargs: dict[str, object],
+    ) -> object:
+        thread = this.thread
+        branch = FollowedBranch(_name_of(coro), starter(thread))
+        branch.thread = thread
+        watch = self.watch
+        making, watch.making = watch.making, self
+        token = within.set(branch)
+        try:
+            task = make(loop, coro, **kwargs)
+        finally:
+            within.reset(token)
+            watch.making = making
+        try:
+            branch.task = ref(task)
+            if task.done():  # an eager one
+                branch.end()
+            else:
+                # A factory may have been lent to another loop, and two threads cannot run in one context at once.
+                context = watch.context if self.loop == id(loop) else Context()
+                task.add_done_callback(branch.done, context=context)
+            add(operation, branch)
+        except Exception:  # noqa: BLE001 - a task of somebody's own making, that cannot be followed
+            return task
+        return task
+
+
+def watch_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """See to it that operations are told of the tasks of `loop`; once is enough unless others set their factory."""
+    hook_anyio()
+    with suppress(Exception):  # a loop of somebody's own making may have no factories
+        factory = loop.get_task_factory()
+        ours = _ours(factory)
+        if ours is None:
+            watch = _watches.get(loop)
+            if watch is None:
+                watch = _watches[loop] = _Watch()
+            ours = Factory(factory, loop, watch)
+            loop.set_task_factory(cast("Any", ours.make if factory is None else ours))
+        ours.watch.on = True
+
+
+def watched(loop: asyncio.AbstractEventLoop) -> bool:
+    """Tell whether our factory is the one that `loop` calls: an application may set its own at any time."""
+    with suppress(Exception):
+        ours = _ours(loop.get_task_factory())
+        return ours is not None and ours.watch.on
+    return False
+
+
+def unwatch_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Give the loop its own factory back; under those of others ours stays, and does nothing."""
+    with suppress(Exception):
+        watch = _watches.get(loop)
+        if watch is not None:
+            watch.on = False
+        ours = _ours(loop.get_task_factory())
+        if ours is not None:
+            loop.set_task_factory(ours.inner)
+
+
+_watches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictionary()
+
+
+def _ours(factory: object) -> Factory | None:
+    if isinstance(factory, Factory):
+        return factory
+    owner = factory.__self__ if isinstance(factory, MethodType) else None
+    return owner if isinstance(owner, Factory) else None
+
+
+def _make_plain(loop: asyncio.AbstractEventLoop, coro: object, **kwargs: object) -> object:
+    """Make a task as a loop without a factory does."""
+    task: Any = _tasks.Task(coro, loop=loop, **kwargs)
+    if task._source_traceback:  # noqa: SLF001 - in debug mode a task has it
+        _hide_factory(task)
+    return task
+
+
+def _hide_factory(task: Any) -> None:  # noqa: ANN401 - as above
+    """Let a task of a loop in debug mode say where it was made as it would without us."""
+    stack = task._source_traceback  # noqa: SLF001
+    while stack and stack[-1].filename == __file__:
+        del stack[-1]
+    if stack and stack[-1].filename == base_events.__file__:
+        del stack[-1]
+
+
+def _name_of(coro: Any) -> str:  # noqa: ANN401 - whatever it is, making a task of it says what is wrong
+    try:
+        name: object = coro.__qualname__
+        if name in _ANYIO:
+            arguments = coro.cr_frame.f_locals
+            name = (arguments.get("coro") or arguments["self"]._coro).__qualname__  # noqa: SLF001
+    except Exception:  # noqa: BLE001 - as above
+        name = None
+    return name if isinstance(name, str) else type(coro).__qualname__

@@ -1,0 +1,147 @@
+"""Work handed to a thread by an operation in flight."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from contextvars import Context, ContextVar, Token
+from sys import _getframe  # pyright: ignore[reportPrivateUsage]  # documented, and the only way to a frame
+from threading import Thread
+from time import perf_counter
+from types import MethodType
+from typing import Any, NamedTuple, cast
+
+from profkit.operations import Operation, current
+from profkit.sampling.branches import Branch
+from profkit.sampling.threads import WatchedThread, this
+
+within: ContextVar[Branch | None] = ContextVar("profkit_branch", default=None)
+"""The branch that is the running task, or that started what runs. A new task copies its maker's context, so this is
+set while it is made: 0.2 us, a third of what a weak mapping of tasks costs."""
+
+
+class FollowedBranch(Branch):
+    """A branch that a task or a future says the end of."""
+
+    __slots__ = ()
+
+    def done(self, _of: object) -> None:
+        """Be its done callback."""
+        if not self.ended:
+            self.ended = perf_counter()
+
+
+class _Before(NamedTuple):
+    """What a thread had in hand before the work."""
+
+    thread: WatchedThread
+    branch: Branch | None
+    token: Token[Operation | None]
+
+
+class Work:
+    """A callable in the place of one that an operation hands over, with a branch for it.
+
+    The frame of its call is the branch's root, so its callees are the work. What a raw executor runs has no context:
+    the operation is set meanwhile, and operations begun there are its children.
+    """
+
+    __slots__ = ("branch", "function", "operation")
+
+    def __init__(self, operation: Operation, function: Callable[..., Any], name: str) -> None:
+        self.operation = operation
+        self.function = function
+        self.branch = FollowedBranch(name, starter(this.thread))
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the callable's own
+        function = self.function
+        before = self._begin(id(_getframe()))
+        try:
+            return function(*args, **kwargs)
+        finally:
+            self._end(before)
+            # An exception that somebody keeps has this frame in its traceback.
+            del self, function, before, args, kwargs
+
+    def _begin(self, root: int) -> _Before | None:
+        branch = self.branch
+        try:
+            operation = in_flight(self.operation)
+            if operation is None or branch.ended:
+                return None
+            thread = this.thread
+            before = _Before(thread, thread.branch, current.set(operation))
+            branch.thread = thread
+            branch.root = root
+            thread.branch = branch
+        except Exception:  # noqa: BLE001 - nothing of ours reaches the application
+            return None
+        return before
+
+    def _end(self, before: _Before | None) -> None:
+        self.branch.end()
+        if before is not None:
+            before.thread.branch = before.branch
+            try:
+                current.reset(before.token)
+            except ValueError:  # the work went on in another context
+                pass
+
+
+class ThreadWork(Work):
+    """The work of a thread: its `run`, until it begins."""
+
+    __slots__ = ("_replaced",)
+
+    def __init__(self, operation: Operation, thread: Thread, name: str) -> None:
+        super().__init__(operation, thread.run, name)
+        self._replaced = vars(thread).get("run")
+        # A method: others who wrap a thread's `run` look for its function, and call that with the thread.
+        vars(thread)["run"] = MethodType(self.run_in, thread)
+
+    def run_in(self, thread: Thread) -> None:
+        """Be the `run` of the thread."""
+        self.give_back(thread)  # or it would be part of a reference cycle
+        self()
+
+    def give_back(self, thread: Thread) -> None:
+        """Give the thread its own `run` back."""
+        attributes = vars(thread)
+        if getattr(attributes.get("run"), "__func__", None) == self.run_in:
+            if self._replaced is None:
+                del attributes["run"]
+            else:
+                attributes["run"] = self._replaced
+
+
+def in_flight(operation: Operation | None) -> Operation | None:
+    """Return `operation`, or if it has ended the innermost one around it that has not."""
+    while operation is not None and operation.ended:
+        operation = operation.parent
+    return operation
+
+
+def starter(thread: WatchedThread) -> Branch | None:
+    """Return the branch that runs now in the calling thread, whose watched one is given."""
+    branch = within.get()
+    work = thread.branch
+    # `asyncio.to_thread` copies the context of the task; the work is nearer.
+    if work is not None and (branch is None or branch.thread is not thread):
+        branch = work
+    while branch is not None and branch.ended:
+        branch = branch.parent
+    return branch
+
+
+def name_of(function: object, args: tuple[object, ...] = ()) -> str:
+    """Return the qualified name of what is called in the end, behind partials and `Context.run`."""
+    while True:
+        if isinstance(function, functools.partial):
+            partial = cast("functools.partial[object]", function)
+            function, args = partial.func, (*partial.args, *args)
+        elif args and isinstance(getattr(function, "__self__", None), Context):
+            function, args = args[0], args[1:]
+        else:
+            break
+    name = getattr(function, "__qualname__", None)
+    return name if isinstance(name, str) else type(function).__qualname__
