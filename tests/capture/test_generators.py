@@ -7,6 +7,7 @@ import contextlib
 import gc
 import subprocess
 import sys
+import time
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from typing import Any, NamedTuple
@@ -174,6 +175,19 @@ def test_an_async_generator_behaves_as_it_does_without(
     asyncio.run(both())
 
 
+@pytest.fixture
+def timed(spin: Spin) -> tuple[Callable[[float], None], list[float]]:
+    """`spin`, and the seconds that each call of it really took: the machine is crowded."""
+    took: list[float] = []
+
+    def timed(seconds: float) -> None:
+        began = time.perf_counter()
+        spin(seconds)
+        took.append(time.perf_counter() - began)
+
+    return timed, took
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the bare one's too
 def test_an_async_generator_that_ignores_its_close_says_so(captured: Any) -> None:
     async def stubborn() -> AsyncIterator[int]:
@@ -193,10 +207,12 @@ def test_an_async_generator_that_ignores_its_close_says_so(captured: Any) -> Non
 
 
 def test_the_consumers_time_is_not_the_generators(
-    captured: Any, spin: Spin, seconds_of: Any, roots_of: Any, assert_conserved: Any
+    captured: Any, timed: Any, spin: Spin, seconds_of: Any, roots_of: Any, assert_conserved: Any
 ) -> None:
+    timed_spin, took = timed
+
     def compute() -> None:
-        spin(0.05)
+        timed_spin(0.05)
 
     @captured.profiler.profile
     def rows() -> Iterator[int]:
@@ -210,7 +226,7 @@ def test_the_consumers_time_is_not_the_generators(
     for _ in rows():
         consume()
     profile: Profile = captured.one()
-    assert profile.wall == pytest.approx(0.15, abs=0.05)
+    assert profile.wall == pytest.approx(sum(took), abs=0.03)
     assert roots_of(profile) == {"rows"}
     seen = profile.wall - profile.sampling.unobserved
     assert seen > profile.wall / 2
@@ -246,10 +262,10 @@ def test_the_consumers_time_is_not_the_async_generators(
 
     asyncio.run(main())
     profile: Profile = captured.one()
-    assert profile.wall == pytest.approx(0.3, abs=0.08)
+    assert profile.wall == pytest.approx(0.3, abs=0.15)
     seconds = seconds_of(profile)
-    assert seconds["compute"] == pytest.approx(0.15, abs=0.05)
-    assert seconds["query"] == pytest.approx(0.15, abs=0.05)
+    assert seconds["compute"] == pytest.approx(0.15, abs=0.08)
+    assert seconds["query"] == pytest.approx(0.15, abs=0.08)
     assert roots_of(profile) == {"rows"}
     assert not {"consume", "main"} & set(seconds)
     assert_conserved(profile)
@@ -302,21 +318,22 @@ def test_an_async_generator_is_in_flight_in_its_steps_only(captured: Any) -> Non
 
 
 def test_interleaved_generators_have_their_own_time_each(
-    captured: Any, spin: Spin, assert_conserved: Any
+    captured: Any, timed: Any, assert_conserved: Any
 ) -> None:
-    def work(name: str, seconds: float) -> Iterator[None]:
+    timed_spin, took = timed
+
+    def work(seconds: float) -> Iterator[None]:
         for _ in range(3):
-            spin(seconds)
+            timed_spin(seconds)
             yield
 
-    first = captured.profiler.profile("first")(work)("first", 0.02)
-    second = captured.profiler.profile("second")(work)("second", 0.06)
-    for _ in zip(first, second, strict=False):
+    first = captured.profiler.profile("first")(work)(0.03)
+    second = captured.profiler.profile("second")(work)(0.06)
+    for _ in zip(first, second, strict=True):
         assert current.get() is None
-    assert list(second) == []
     profiles = {profile.operation: profile for profile in captured.all()}
-    assert profiles["first"].wall == pytest.approx(0.06, abs=0.04)
-    assert profiles["second"].wall == pytest.approx(0.18, abs=0.06)
+    assert profiles["first"].wall == pytest.approx(sum(took[0::2]), abs=0.02)
+    assert profiles["second"].wall == pytest.approx(sum(took[1::2]), abs=0.02)
     assert all(profile.enclosing == () for profile in profiles.values())
     for profile in profiles.values():
         assert_conserved(profile)
@@ -451,9 +468,11 @@ def test_how_an_async_generator_ends(make_captured: Any) -> None:
     assert [one.status for one in captured.all()] == [Status.OK, Status.OK, Status.ERROR, Status.CANCELLED]
 
 
-def test_a_generator_may_be_stepped_by_any_thread(captured: Any, spin: Spin, seconds_of: Any) -> None:
+def test_a_generator_may_be_stepped_by_any_thread(captured: Any, timed: Any, seconds_of: Any) -> None:
+    timed_spin, took = timed
+
     def compute() -> None:
-        spin(0.05)
+        timed_spin(0.05)
 
     @captured.profiler.profile
     def rows() -> Iterator[int]:
@@ -467,8 +486,8 @@ def test_a_generator_may_be_stepped_by_any_thread(captured: Any, spin: Spin, sec
 
     assert asyncio.run(main()) == [0, 1, 2, 9]
     profile = captured.one()
-    assert seconds_of(profile)["compute"] == pytest.approx(0.15, abs=0.06)
-    assert profile.wall == pytest.approx(0.15, abs=0.06)
+    assert profile.wall == pytest.approx(sum(took), abs=0.03)
+    assert seconds_of(profile)["compute"] == pytest.approx(sum(took), rel=0.4)
 
 
 class Kept:
@@ -564,16 +583,18 @@ def test_a_loop_closes_each_async_generator_once(captured: Any) -> None:
 
 
 def test_a_generator_below_contextmanager_is_its_beginning_and_its_end(
-    captured: Any, spin: Spin, seconds_of: Any
+    captured: Any, timed: Any, spin: Spin, seconds_of: Any
 ) -> None:
+    timed_spin, took = timed
+
     @contextlib.contextmanager
     @captured.profiler.profile("session")
     def session() -> Iterator[str]:
-        spin(0.04)
+        timed_spin(0.04)
         try:
             yield "open"
         except KeyError:
-            spin(0.04)
+            timed_spin(0.04)
 
     def body() -> None:
         spin(0.1)
@@ -583,7 +604,7 @@ def test_a_generator_below_contextmanager_is_its_beginning_and_its_end(
         body()
         raise KeyError
     profile = captured.one()
-    assert profile.wall == pytest.approx(0.08, abs=0.04)
+    assert profile.wall == pytest.approx(sum(took), abs=0.03)
     assert "body" not in seconds_of(profile)
     for error in (StopIteration(3), ValueError()):
         with pytest.raises(type(error)) as raised, session():
