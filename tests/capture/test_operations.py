@@ -379,11 +379,8 @@ def test_a_decorated_function_is_what_it_was(captured: Any) -> None:
 def test_what_cannot_be_an_operation_is_said_at_decoration(captured: Any) -> None:
     profile = captured.profiler.profile
 
-    def generator() -> Any:
-        yield 1
-
-    for wrong, says in [(generator, "generator"), (int, "decorate a function"), (3, "decorate a function")]:
-        with pytest.raises(ConfigurationError, match=says):
+    for wrong in (int, 3):
+        with pytest.raises(ConfigurationError, match="decorate a function"):
             profile(wrong)
     with pytest.raises(ConfigurationError, match="threshold=-1"):
         profile(threshold=-1)
