@@ -18,7 +18,9 @@ PASSING = -1
 """The index of profkit's code that calls the application's: left out of stacks, what it calls is not."""
 INTERNAL = -2
 """The index of profkit's other code: left out of stacks with all that it calls."""
-_PASSING_MODULES = ("profkit.wrappers", "profkit.asgi", "profkit.requests", "profkit.debug")
+_PASSING_MODULES = (
+    "profkit.wrappers", "profkit.generators", "profkit.handover", "profkit.asgi", "profkit.requests", "profkit.debug",
+)  # fmt: skip
 _OWN_MODULES = ("profkit.", "profkit_storage.")
 _MAX_CODES = 200_000
 """A bound for programs that compile code all the time; what comes later is shown as `[other code]`."""

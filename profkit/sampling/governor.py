@@ -7,8 +7,10 @@ MOST_CREDIT = 0.01
 """CPU seconds that may be saved up while there is little to do: a first second at full resolution."""
 _RESERVE = MOST_CREDIT / 2
 """Of these, the part that is kept for operations that are likely to become slow."""
-_LONG_RUN = 0.8
-"""The share of the limit that is used in the long run, so that the credit does not carry it over."""
+_MOST_DEBT = 0.01
+"""CPU seconds that may be borrowed while operations are at risk."""
+_LONG_RUN = 0.75
+"""The share of the limit that is used in the long run, so that credit and debt do not carry it over."""
 
 
 class Governor:
@@ -22,10 +24,17 @@ class Governor:
         """Note that the sampler used `cost` CPU seconds in `elapsed` seconds."""
         self._debt = max(self._debt + cost - elapsed * self.limit * _LONG_RUN, -MOST_CREDIT)
 
-    def interval(self, wanted: float, *, at_risk: bool = True) -> float:
+    @property
+    def in_need(self) -> bool:
+        """Whether no more is saved up than what is kept for operations at risk."""
+        return self._debt > -_RESERVE
+
+    def interval(self, wanted: float, at_risk: float = 0.0) -> float:
         """Return the seconds until the next tick: `wanted`, or as many more as the budget asks for.
 
-        Unless an operation is `at_risk` of becoming slow, some of the budget is kept for one that will be.
+        `at_risk` is the interval that operations about to become slow need, 0 if there are none: then some of the
+        budget is kept for those to come; else, some is borrowed.
         """
-        debt = self._debt if at_risk else self._debt + _RESERVE
-        return max(wanted, min(debt / (self.limit * _LONG_RUN), LONGEST_INTERVAL))
+        debt = self._debt - _MOST_DEBT if at_risk else self._debt + _RESERVE
+        needed = debt / (self.limit * _LONG_RUN)
+        return max(wanted, min(needed, LONGEST_INTERVAL), at_risk if self.in_need else 0.0)

@@ -142,6 +142,18 @@ class Recording:
         if self._spans > self._limit:
             self._halve()
 
+    def repeat(self, now: float) -> bool:
+        """Give the time since the last look to what the operation alone was then, which goes on; False if it cannot."""
+        main = self.main
+        if len(self._last) != 1 or self._last[0][0] is not main or self.collected > 0:
+            return False
+        wall = max(0.0, now - self.seen)
+        self.seen = max(now, self.seen)
+        self.ticks += 1
+        main.timeline.extend(wall, self.seen - self.started)
+        self._last[0] = (main, wall)
+        return True
+
     def turn(self, track: Track, before: int, state: int, holder: int, seconds: float) -> None:
         """Give the last `seconds` of a track to `state` instead of the state `before`."""
         if seconds > 0:

@@ -7,7 +7,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from time import perf_counter
 
 from profkit.faults import Faults
@@ -18,12 +18,10 @@ from profkit.sampling.capture import Capture
 from profkit.sampling.codes import CodeTable
 from profkit.sampling.governor import Governor
 from profkit.sampling.recording import Recording
+from profkit.sampling.rota import Rota
 from profkit.sampling.sights import look
 from profkit.sampling.view import View
 
-_TICK_LIMIT = 0.002
-"""Seconds one tick may take; the next goes on with the operations it had no time for. Well below the interpreter's
-usual switch interval, which is in force meanwhile: what a tick holds, it lets go of before anybody else runs."""
 _QUIET_INTERVAL = 0.05
 _QUIET_AFTER = 5
 """Ticks without anything in flight after which it looks only 20 times a second,"""
@@ -33,8 +31,6 @@ _TAKEN = 0.9
 """The part of a switch interval after which a late tick counts as one that had to take the GIL from a thread."""
 _MANY_CODES = 20_000
 """Functions in the table from which it is begun anew when nothing is in flight."""
-_MANY_OPERATIONS = 64
-"""Operations in flight from which those likely to become slow go first."""
 _COLLECTS_ANYWHERE = sys.version_info < (3, 12)
 """Before 3.12 a garbage collection may start inside a walk over frames, and has crashed processes there."""
 
@@ -70,8 +66,7 @@ class Sampler:
         self.cpu = 0.0
         self.captures: list[Capture] = []
         self._governor = Governor(self.max_overhead)
-        self._first = 0
-        self._at_risk = False
+        self._rota = Rota()
         self._used = 0.0
         self._ticked = perf_counter()
         self._late = 0.0
@@ -83,7 +78,7 @@ class Sampler:
     @property
     def real_interval(self) -> float:
         """The seconds between two ticks as the cost allows them."""
-        return self._governor.interval(self.interval, at_risk=self._at_risk)
+        return self._governor.interval(self.interval, self._rota.risk_interval)
 
     def wake(self) -> None:
         """Begin to look, since something is in flight."""
@@ -132,6 +127,7 @@ class Sampler:
                 else:
                     quiet += 1
                     switching.restore(self)
+                    self._rota.forget()
                     self._call_each_tick()
                 if quiet > _ASLEEP_AFTER:
                     quiet = 0
@@ -170,7 +166,7 @@ class Sampler:
         if self._gc_off:
             gc.disable()
         shortened = self.switch_interval if switching.is_shortened(self) else 0.0
-        if shortened:  # so that others do not come in between, see _TICK_LIMIT
+        if shortened:  # so that others do not come in between, see rota.TICK_LIMIT
             sys.setswitchinterval(switching.USUAL)
         try:
             with self.lock:
@@ -202,12 +198,9 @@ class Sampler:
         self.ticks += 1
         view = View(self.codes, self.ticks, self._late)
         try:
-            for operation in self._due(list(self._registry), view.now):
+            self._rota.begin(self._registry, view.now, self._governor.in_need)
+            for operation in self._rota:
                 self._look(operation, view)
-                if perf_counter() - view.now > _TICK_LIMIT:
-                    break
-            else:
-                self._first = 0
         finally:
             view.close()
         pauses.drain()
@@ -218,38 +211,16 @@ class Sampler:
         """Return what can be seen of the process now, for one look outside the ticks."""
         return View(self.codes, -self.ticks - 2, 0.0)
 
-    def _due(self, operations: list[Operation], now: float) -> Iterable[Operation]:
-        """Yield what is to be looked at, beginning where the last tick had to stop."""
-        if len(operations) > _MANY_OPERATIONS:
-            operations = self._by_risk(operations, now)
-        else:
-            self._at_risk = any(_is_at_risk(operation, now) for operation in operations)
-        for operation in operations:
-            self._first += 1
-            recording = operation.recording
-            if operation.ended:  # an exception came in the middle of its end
-                self._registry.discard(operation)
-            elif recording is None or self.ticks % recording.stride == 0:
-                yield operation
-
-    def _by_risk(self, operations: list[Operation], now: float) -> list[Operation]:
-        """Put first those that are likely to become slow, then the others, from where the last tick had to stop."""
-        risky = [operation for operation in operations if _is_at_risk(operation, now)]
-        self._at_risk = bool(risky)
-        others = [operation for operation in operations if not _is_at_risk(operation, now)]
-        first = max(0, self._first - len(risky)) % len(others) if others else 0
-        self._first = first
-        return risky + others[first:] + others[:first]
-
     def _look(self, operation: Operation, view: View) -> None:
         recording = operation.recording
+        if operation.ended:  # an exception came in the middle of its end
+            self._registry.discard(operation)
+            return
         if recording is None:
             recording = Recording(CallTree(self.codes), operation.started, self.max_samples, self.cpu)
+        elif self.ticks % recording.stride:
+            return
         give = look(operation, recording, view)
         if operation in self._registry:  # or its frame's id may already be another's
             give()
             operation.recording = recording
-
-
-def _is_at_risk(operation: Operation, now: float) -> bool:
-    return now - operation.started > operation.tally.limit / 2

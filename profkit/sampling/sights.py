@@ -93,13 +93,37 @@ def _suspended(strand: Strand, task: Any, top: object, coroutine: object, view: 
 
 def look(operation: Operation, recording: Recording, view: View) -> Callable[[], None]:
     """Look at an operation; return what gives it, if it is still in flight, the time since the last look."""
-    if operation.branches:
+    if not operation.branches:
+        if _goes_on(operation, recording, view):
+            return _nothing_to_give
+    else:
         together = _Together(operation, recording, view)
         if together.see():
             return together.give
         recording.catch_up(math.inf)
     sight = see(operation, view, recording.main)
     return partial(_give_alone, operation, recording, view, sight)
+
+
+def _goes_on(operation: Operation, recording: Recording, view: View) -> bool:
+    """Give an operation that still waits for what it waited for its time; False if it does not.
+
+    A third of what the same look costs by `see` and `give`, for thousands of suspended operations.
+    """
+    waiter = recording.main.waiter
+    if waiter is None or operation.task is None:
+        return False
+    task = operation.task()
+    known = waiter()
+    if task is None or known is None or getattr(task, "_fut_waiter", None) is not known:
+        return False
+    if view.has_step(operation.thread) or recording.main.timeline.last_state != SUSPENDED:
+        return False
+    return recording.repeat(view.now)
+
+
+def _nothing_to_give() -> None:
+    pass
 
 
 def _give_alone(operation: Operation, recording: Recording, view: View, sight: Sight) -> None:

@@ -49,11 +49,6 @@ class Timeline:
     def __len__(self) -> int:
         return len(self._nodes)
 
-    @property
-    def last_node(self) -> int:
-        """The node of the last span; there must be one."""
-        return self._nodes[-1]
-
     def add(  # noqa: PLR0917 - as `Recording.observe`
         self, began: float, ended: float, wall: float, node: int, state: int, holder: int, cpu: float
     ) -> int:
@@ -86,6 +81,11 @@ class Timeline:
         self._walls[-1] -= seconds
         self._ended[-1] = max(self._began[-1], ended - seconds)
         self.add(self._ended[-1], ended, seconds, node, state, holder, 0.0)
+
+    @property
+    def last_state(self) -> int:
+        """The state of the last span; there must be one."""
+        return self._states[-1]
 
     def extend(self, wall: float, ended: float) -> None:
         """Give the last span `wall` seconds more; it went on until `ended`."""

@@ -140,6 +140,10 @@ class View:
             return Waiting(HELD, step.holder, step.seconds)
         return _WAITING
 
+    def has_step(self, thread: WatchedThread) -> bool:
+        """Tell whether the thread's event loop is running something now."""
+        return self._step(thread) is not None
+
     def _step(self, thread: WatchedThread) -> Step | None:
         ident = thread.ident
         if ident not in self._steps:
