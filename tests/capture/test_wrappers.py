@@ -614,7 +614,7 @@ if sys.version_info >= (3, 12):
 
         begin = captured.profiler.profile(inspect.markcoroutinefunction(begin))
         assert asyncio.run(begin()) == 3  # type: ignore[arg-type]
-        assert captured.one().wall == pytest.approx(0.15, abs=0.05)
+        assert captured.one().wall > 0.148
 
 
 def test_decorated_twice_it_is_two_operations(make_captured: Any) -> None:
