@@ -8,7 +8,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from benchmarks.guards import fib, watching
+from benchmarks.guards.measuring import watching
+from benchmarks.guards.work import fib
 from profkit.sampling.sampler import Sampler
 
 WAKES = 200
