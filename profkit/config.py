@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import logging
-import math
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -13,6 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from profkit.setting_kinds import (
+    CALLBACK,
+    MAX_SECONDS,
+    STORAGE,
+    SWITCH,
+    TEXT,
+    THRESHOLDS,
+    Kind,
+    count,
+    is_seconds,
+    number,
+)
 from profkit_storage import ConfigurationError, Profile, ProfileStorage
 
 logger = logging.getLogger("profkit")
@@ -21,52 +32,11 @@ _OTHER_VARIABLES = {"PROFKIT_DEBUG_TOKENS"}
 """Variables that are read elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """How a setting is read from text and what of it is allowed."""
-
-    allowed: str
-    parse: Callable[[str], object]
-    accepts: Callable[[object], bool]
-
-
-def _parse_switch(text: str) -> bool:
-    switches = {"1": True, "true": True, "yes": True, "on": True}
-    switches |= {"0": False, "false": False, "no": False, "off": False}
-    return switches[text.strip().lower()]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _number(low: float, high: float, unit: str) -> _Kind:
-    def accepts(value: object) -> bool:
-        return _is_number(value) and low <= cast("float", value) <= high
-
-    return _Kind(f"a number of {unit} from {low:g} to {high:g}", float, accepts)
-
-
-def _count(low: int, high: int) -> _Kind:
-    def accepts(value: object) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-
-    return _Kind(f"a whole number from {low} to {high}", int, accepts)
-
-
-_TEXT = _Kind("text", str, lambda value: isinstance(value, str))
-_SWITCH = _Kind("1, true, yes, on, 0, false, no or off", _parse_switch, lambda value: isinstance(value, bool))
-_STORAGE = _Kind(
-    "a path, an address such as file:///var/lib/profkit, or a ProfileStorage",
-    str,
-    lambda value: value is None or isinstance(value, (str, os.PathLike, ProfileStorage)),
-)
-_CALLBACK = _Kind("a callable taking a Profile", str, lambda value: value is None or callable(value))
-"""Not from the environment: text is never a callable, so `_CALLBACK` refuses whatever it parses."""
-
-
-def _setting(default: object, kind: _Kind, purpose: str) -> Any:  # noqa: ANN401 - as dataclasses.field itself
-    return dataclasses.field(default=default, metadata={"kind": kind, "help": purpose})
+def _setting(default: object, kind: Kind, purpose: str) -> Any:  # noqa: ANN401 - as dataclasses.field itself
+    metadata = {"kind": kind, "help": purpose}
+    if isinstance(default, dict):  # no two settings share one, and it has no hash
+        return dataclasses.field(default_factory=dict[str, float], hash=False, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,39 +48,68 @@ class Settings:
     """
 
     storage: str | os.PathLike[str] | ProfileStorage | None = _setting(  # noqa: RUF009 - makes a field
-        None, _STORAGE, "where profiles go; without it nothing is sampled or written"
+        None, STORAGE, "where profiles go; without it nothing is sampled or written"
     )
-    service: str = _setting("", _TEXT, "the service's name; the main module's if empty")
-    version: str = _setting("", _TEXT, "the deployed version of the service")
-    enabled: bool = _setting(default=True, kind=_SWITCH, purpose="whether operations are watched at all")
+    service: str = _setting("", TEXT, "the service's name; the main module's if empty")
+    version: str = _setting("", TEXT, "the deployed version of the service")
+    enabled: bool = _setting(default=True, kind=SWITCH, purpose="whether operations are watched at all")
     threshold: float = _setting(
-        1.0, _number(0.0, 86_400.0, "seconds"), "operations this long leave a profile"
+        1.0, number(0.0, MAX_SECONDS, "seconds"), "operations this long leave a profile"
+    )
+    thresholds: Mapping[str, float] = _setting(
+        {}, THRESHOLDS, "thresholds of single operations and of categories: `db=0.2,POST /agent=3`"
+    )
+    keep_errors: bool = _setting(
+        default=False, kind=SWITCH, purpose="whether operations that fail leave a profile too"
+    )
+    control_rate: float = _setting(
+        0.0, number(0.0, 1.0), "share of the other operations that leave one, to compare with"
+    )
+    max_profiles_per_operation: int = _setting(
+        6, count(0, 1_000_000), "profiles of one operation kept in a minute; 0: no limit"
+    )
+    max_profiles: int = _setting(60, count(0, 1_000_000), "profiles kept in a minute; 0: no limit")
+    stall_after: float = _setting(
+        30.0, number(0.0, MAX_SECONDS, "seconds"), "operations still running then leave one at once; 0: never"
     )
     interval: float = _setting(
-        0.01, _number(0.001, 1.0, "seconds"), "time between two looks at what is running"
+        0.01, number(0.001, 1.0, "seconds"), "time between two looks at what is running"
+    )
+    max_overhead: float = _setting(
+        0.01, number(0.0005, 1.0, "one core"), "share of one core that looking may cost in the long run"
+    )
+    switch_interval: float = _setting(
+        0.0005,
+        number(0.0001, 0.005, "seconds", or_zero=True),
+        "the interpreter's, while operations are in flight; 0: left as it is",
     )
     max_samples: int = _setting(
-        6_000, _count(100, 100_000), "samples kept of one operation; then resolution halves"
+        6_000, count(100, 100_000), "samples kept of one operation; then resolution halves"
     )
     max_children: int = _setting(
-        1_000, _count(0, 10_000), "child operations kept of one operation; the rest are counted"
+        1_000, count(0, 10_000), "child operations kept of one operation; the rest are counted"
     )
-    queue_size: int = _setting(
-        100, _count(1, 1_000_000), "finished slow operations that may wait to be stored"
+    queue_size: int = _setting(100, count(1, 1_000_000), "finished operations that may wait to be stored")
+    queue_bytes: int = _setting(
+        64_000_000, count(1_000_000, 100_000_000_000), "memory that they may take, by an estimate"
+    )
+    rollup_interval: float = _setting(
+        60.0, number(0.0, MAX_SECONDS, "seconds"), "time between two rollups of all operations; 0: none"
     )
     shutdown_timeout: float = _setting(
-        5.0, _number(0.0, 3_600.0, "seconds"), "how long the exit may wait for what is queued"
+        5.0, number(0.0, 3_600.0, "seconds"), "how long the exit may wait for what is queued"
     )
     on_profile: Callable[[Profile], object] | None = _setting(  # noqa: RUF009 - makes a field
-        None, _CALLBACK, "called in the background with each profile (not a variable)"
+        None, CALLBACK, "called in the background with each profile (not a variable)"
     )
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            kind = cast("_Kind", field.metadata["kind"])
-            if not kind.accepts(value) or (isinstance(value, float) and not math.isfinite(value)):
+            kind = cast("Kind", field.metadata["kind"])
+            if not kind.accepts(value):
                 raise ConfigurationError(f"{field.name}={value!r} is not allowed: give {kind.allowed}")
+        object.__setattr__(self, "thresholds", dict(self.thresholds))  # the caller may go on with its own
         if not self.service:
             object.__setattr__(self, "service", _main_module_name())
 
@@ -131,7 +130,7 @@ class Settings:
         for name, field in fields.items():
             text = environ.get(variable_name(name))
             if text and name not in values:  # an empty one is as good as none: compose files make them
-                values[name] = _from_text(variable_name(name), text, cast("_Kind", field.metadata["kind"]))
+                values[name] = _from_text(variable_name(name), text, cast("Kind", field.metadata["kind"]))
         return cls(**values)  # type: ignore[arg-type]  # __post_init__ checks each value against its kind
 
 
@@ -150,13 +149,13 @@ def variable_name(setting: str) -> str:
 
 def check_threshold(threshold: float | None) -> None:
     """Raise `ConfigurationError` unless `threshold` is None or a number of seconds that is not negative."""
-    if threshold is not None and not (_is_number(threshold) and 0.0 <= threshold < float("inf")):
+    if threshold is not None and not is_seconds(threshold):
         raise ConfigurationError(
             f"threshold={threshold!r} is not allowed: give a number of seconds, 0 or more"
         )
 
 
-def _from_text(variable: str, text: str, kind: _Kind) -> object:
+def _from_text(variable: str, text: str, kind: Kind) -> object:
     try:
         value = kind.parse(text)
     except (ValueError, KeyError):

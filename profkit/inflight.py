@@ -46,7 +46,7 @@ def list_in_flight(operations: Iterable[Operation], sampler: Sampler) -> list[In
                     tally.name,
                     tally.category,
                     now - operation.started,
-                    tally.limit,
+                    tally.slow_from,
                     threads.get(operation.thread.ident, ""),
                     request.request_id if request else "",
                     lines,

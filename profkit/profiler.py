@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import itertools
 import logging
+import math
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import ParamSpec, TypeVar, cast, overload
 
-from profkit import handover, process_hooks, requests
+from profkit import handover, process_hooks
 from profkit.config import Settings, check_threshold
 from profkit.faults import Faults, log
-from profkit.finished import Finished, enclosing
 from profkit.inflight import InFlight, list_in_flight
+from profkit.intake import Intake
+from profkit.keeper import Keeper
 from profkit.operations import Operation, named
-from profkit.policy import Policy
 from profkit.process_capture import ProcessCapture
 from profkit.recorder import Recorder
+from profkit.rollup_writer import RollupWriter
 from profkit.rollups import Rollups
 from profkit.sampling import pauses, switching
 from profkit.sampling.sampler import Sampler
@@ -42,20 +45,19 @@ class PerformanceProfiler:
         self.registry: set[Operation] = set()
         self.rollups = Rollups()
         self.faults = Faults()
-        self.sampler = Sampler(self.registry, self.faults, self.rollups.drain)
+        self.sampler = Sampler(self.registry, self.faults, self._after_tick)
         self.active = False
         self._changing = threading.RLock()
         self._asked = False
-        self._policy = Policy()
-        self._slow = 0
-        self._recorded_before = 0
+        self._recorded_before = self._rollups_stored_before = 0
         self._unwatched = itertools.count()
         self._unwatched_read = 0
         self._process_capture = ProcessCapture(self.sampler)
-        self._numbers = itertools.count(1)
         self._recorder: Recorder | None = None
         self._closes_storage = False
-        self._apply(Settings())
+        self.settings = Settings()
+        self._intake = Intake(self.settings, self.faults)
+        self._apply(self.settings)
         process_hooks.add(self)
         if settings is not None:
             self.configure(settings)
@@ -63,7 +65,18 @@ class PerformanceProfiler:
     @property
     def storage(self) -> ProfileStorage | None:
         """Where profiles go."""
-        return self._recorder.storage if self._recorder else None
+        return self._recorder.keeper.storage if self._recorder else None
+
+    @property
+    def enabled(self) -> bool:
+        """Whether operations that begin are watched. It can be set, and acts at once; what is in flight goes on."""
+        return self.settings.enabled
+
+    @enabled.setter
+    def enabled(self, enabled: bool) -> None:
+        with self._changing:
+            self._apply(replace(self.settings, enabled=enabled))
+            self._watch()
 
     def configure(self, settings: Settings | None = None, **arguments: object) -> None:
         """Begin to watch, by settings, or by arguments first and `PROFKIT_*` variables second.
@@ -81,18 +94,33 @@ class PerformanceProfiler:
             self._asked = True
             self._close(settings.shutdown_timeout)
             self._apply(settings)
-            self._recorder = Recorder(settings, storage, self.sampler, self.faults)
+            self._record_to(storage)
             self._closes_storage = opened
-            keeps = storage is not None or settings.on_profile is not None
-            self.active = settings.enabled and keeps
-            if self.active:
-                handover.install()
-                pauses.install()
+            self._watch()
             if self.registry:  # they go on being watched
                 self.sampler.wake()
             process_hooks.store_at_the_end_of_a_child()
-        if settings.enabled and not keeps:
+        if settings.enabled and not self.active:
             _say_how_to_turn_on()
+
+    def set_threshold(self, seconds: float | None, name: str | None = None) -> None:
+        """Change from how long on operations are slow: all of them, or those of a name or category.
+
+        It acts at once, also on what is in flight, until `configure` is called again. None takes back what was set for
+        a name.
+
+        Raises:
+            ConfigurationError: `seconds` is not allowed.
+        """
+        with self._changing:
+            if name is None:
+                changed = replace(self.settings, threshold=cast("float", seconds))
+            else:
+                thresholds = {**self.settings.thresholds, name: cast("float", seconds)}
+                if seconds is None:
+                    del thresholds[name]
+                changed = replace(self.settings, thresholds=thresholds)
+            self._apply(changed)
 
     def activate(self) -> bool:
         """Tell whether an operation that begins now is to be watched; the first time, look in the environment."""
@@ -132,8 +160,10 @@ class PerformanceProfiler:
             raise ConfigurationError("name='' is not allowed: give a text that is not empty, or none")
         name = target if isinstance(target, str) else None
 
+        kind = _category(category)
+
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
-            return wrap(self, function, self.rollups.tally(name or name_of(function), category, threshold))
+            return wrap(self, function, self.rollups.tally(name or name_of(function), kind, threshold))
 
         return decorate if target is None or isinstance(target, str) else decorate(target)
 
@@ -142,44 +172,14 @@ class PerformanceProfiler:
     ) -> Operation:
         """Return an operation to enter by `with` or `async with`; `tags` are kept on its profile."""
         check_threshold(threshold)
-        operation = Operation(self, self.rollups.tally(named(name), category, threshold))
+        operation = Operation(self, self.rollups.tally(named(name), _category(category), threshold))
         if tags:
             operation.tags = tags
         return operation
 
-    def number(self, operation: Operation) -> int:
-        """Return the number of an operation in this process, its first if it has none yet."""
-        if not operation.number:
-            operation.number = next(self._numbers)
-        return operation.number
-
     def finish(self, operation: Operation) -> None:
-        """Hand a slow operation to the recorder. Called on the application's side: constant time, never raises."""
-        try:
-            recorder = self._recorder
-            if operation.discarded or (recorder is not None and recorder.is_this_thread):
-                return
-            self._slow += 1
-            ago = time.perf_counter() - operation.started
-            tally = operation.tally
-            name = tally.name
-            self.number(operation)
-            around = enclosing(operation, self.number)
-            inside = any(one.slow for one in around)
-            weight = self._policy.weigh(name, inside=inside)
-            finished = Finished(
-                operation,
-                time.time_ns() - int(ago * 1e9),
-                tally.limit,
-                weight,
-                operation.request or requests.current(),
-                around,
-            )
-            if recorder is None or not recorder.submit(finished):
-                self._policy.dropped(name, weight, inside=inside)
-                self.faults.add("queue_full" if recorder else "shut_down", name)
-        except Exception as error:  # noqa: BLE001 - nothing of ours reaches the application
-            self.faults.add("not_handed_over", repr(error))
+        """Take over an operation that has ended. Called on the application's side: constant time, never raises."""
+        self._intake.finish(operation)
 
     def capture(
         self,
@@ -203,17 +203,29 @@ class PerformanceProfiler:
         return profile
 
     def stats(self) -> dict[str, object]:
-        """Return counts since the start: operations, slow and recorded ones, and every loss with its reason."""
+        """Return counts since the start: operations, and what became of them, and every loss with its reason.
+
+        Of the `slow` ones those that are `kept` have a profile, and `dropped` tells why others have none; the rest is
+        `queued`. `over_limit` counts what else would have been kept, by trigger. `recorded` are all profiles.
+        """
         unwatched = next(self._unwatched) - self._unwatched_read
         self._unwatched_read += 1
-        recorder = self._recorder
+        recorder, totals = self._recorder, self.rollups.totals()
+        if recorder is not None:
+            recorder.tell()
         return {
             "active": self.active,
-            "operations": self.rollups.totals().calls + unwatched,
+            "operations": totals.calls + unwatched,
             "in_flight": len(self.registry),
-            "slow": self._slow,
-            "recorded": self._recorded_before + (recorder.recorded if recorder else 0),
+            "errors": totals.errors,
+            "slow": totals.slow,
+            "kept": totals.kept,
+            "dropped": totals.dropped,
+            "over_limit": self._intake.policy.over_limit(),
+            "recorded": self._recorded_before + (recorder.keeper.recorded if recorder else 0),
+            "rollups_stored": self._rollups_stored_before + (recorder.rollups.stored if recorder else 0),
             "queued": recorder.queued if recorder else 0,
+            "queued_bytes": recorder.queued_bytes if recorder else 0,
             "faults": self.faults.counts(),
             "sampler": {
                 "ticks": self.sampler.ticks,
@@ -228,7 +240,7 @@ class PerformanceProfiler:
         return list_in_flight(list(self.registry), self.sampler)
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Wait until every slow operation that has ended is stored; False if `timeout` seconds were not enough."""
+        """Wait until what has ended is stored, and rollups of it; False if `timeout` seconds were not enough."""
         return self._recorder.flush(timeout) if self._recorder else True
 
     def shutdown(self, timeout: float | None = None) -> bool:
@@ -241,22 +253,51 @@ class PerformanceProfiler:
 
     def _apply(self, settings: Settings) -> None:
         self.settings = settings
-        self.rollups.set_limits(settings.threshold)
+        # Only operations that last so long are told of at their end.
+        ask_from = 0.0 if settings.control_rate else (settings.stall_after or math.inf)
+        self.rollups.set_limits(settings.threshold, settings.thresholds, ask_from)
+        self._intake.apply(settings)
         self.max_children = settings.max_children
-        self.keep_errors = False
+        self.keep_errors = settings.keep_errors
         self.sampler.interval = settings.interval
         self.sampler.max_samples = settings.max_samples
-        self.sampler.switch_interval = 0.0005
+        self.sampler.max_overhead = settings.max_overhead
+        self.sampler.switch_interval = settings.switch_interval
+
+    def _watch(self) -> None:
+        """Begin to watch, or end it, as the settings and what there is to record to say."""
+        keeps = self.storage is not None or self.settings.on_profile is not None
+        self.active = self.settings.enabled and keeps and self._recorder is not None
+        if self.active:
+            handover.install()
+            pauses.install()
+            _import_now()
+
+    def _record_to(self, storage: ProfileStorage | None) -> None:
+        settings, sampler, faults = self.settings, self.sampler, self.faults
+        keeper = Keeper(settings, storage, sampler, faults, self._intake.lose)
+        rollups = RollupWriter(self.rollups, settings, storage, faults)
+        self._recorder = self._intake.recorder = Recorder(settings, keeper, rollups, sampler, faults)
+
+    def _after_tick(self) -> None:
+        self.rollups.drain()
+        recorder = self._recorder
+        if recorder is not None:
+            recorder.tend(counting=self.rollups.counting)
+            self._intake.look(self.registry)
 
     def _close(self, timeout: float) -> bool:
         recorder, self._recorder = self._recorder, None
+        self._intake.recorder = None
         if recorder is None:
             return True
         self.active = False
         done = recorder.stop(timeout)
-        self._recorded_before += recorder.recorded
-        if self._closes_storage and recorder.storage is not None:
-            recorder.storage.close()
+        self._recorded_before += recorder.keeper.recorded
+        self._rollups_stored_before += recorder.rollups.stored
+        storage = recorder.keeper.storage
+        if self._closes_storage and storage is not None:
+            storage.close()
         return done
 
     def _configure_from_environment(self) -> None:
@@ -279,9 +320,9 @@ class PerformanceProfiler:
         self._changing = threading.RLock()
         self._process_capture.reset()
         self.faults.reset()
-        self._policy = Policy()
+        self._intake.reset()
         if self._recorder is not None:
-            self._recorder = Recorder(self.settings, self._recorder.storage, self.sampler, self.faults)
+            self._record_to(self._recorder.keeper.storage)
 
 
 def _open(storage: object) -> tuple[ProfileStorage | None, bool]:
@@ -297,6 +338,19 @@ def _open(storage: object) -> tuple[ProfileStorage | None, bool]:
         raise ConfigurationError(f"storage (or PROFKIT_STORAGE): {error}") from None
     store.check_writable()
     return store, True
+
+
+def _import_now() -> None:
+    """Import what is not needed before the first profile, but must not be in the middle of it when a process forks.
+
+    The child would wait for ever for the thread that began it. Not at the top: it is a sixth of the import time.
+    """
+    importlib.import_module("importlib.metadata")
+
+
+def _category(category: object) -> str:
+    """Return a printable text, as `named` does, but for an empty one."""
+    return category if isinstance(category, str) and category.isprintable() else named(category)
 
 
 def _say_how_to_turn_on() -> None:

@@ -1,127 +1,217 @@
-"""Takes finished operations from the callers and stores them from a thread of its own."""
+"""Takes finished operations from the callers and has them stored from a thread of its own."""
 
 from __future__ import annotations
 
-import logging
+import math
 import threading
 from collections import deque
-from collections.abc import Callable
 from time import monotonic
 
 from profkit.config import Settings
-from profkit.faults import Faults, log
-from profkit.finished import Finished, profile_of
-from profkit.masking import masker
+from profkit.faults import Faults
+from profkit.finished import Finished
+from profkit.footprint import footprint
+from profkit.keeper import Item, Keeper
+from profkit.rollup_writer import RollupWriter
 from profkit.sampling.sampler import Sampler
-from profkit_storage import Profile, ProfileStorage
+
+_MOST_UNTOLD = 1_000
 
 
 class Recorder:
-    """A bounded queue and its writer. Handing over never blocks and never raises."""
+    """A bounded queue and its thread, which also stores the rollups when they are due.
+
+    Handing over never blocks and never raises. The thread is begun by those who have the time for it, in `tend`,
+    `flush` or `stop`; should it die, another one is.
+    """
 
     def __init__(
-        self, settings: Settings, storage: ProfileStorage | None, sampler: Sampler, faults: Faults
+        self, settings: Settings, keeper: Keeper, rollups: RollupWriter, sampler: Sampler, faults: Faults
     ) -> None:
         self._settings = settings
-        self.storage = storage
+        self.keeper = keeper
+        self.rollups = rollups
         self._sampler = sampler
         self._faults = faults
-        self._queue: deque[Finished | Profile] = deque()
+        self._queue: deque[tuple[Item, int]] = deque()
+        self._untold: deque[tuple[str, str]] = deque()
         self._changed = threading.Condition()
-        self._busy = False
+        self._starting = threading.Lock()
+        self._in_hand: Item | RollupWriter | None = None
+        self._wanted = False
         self._stopped = False
+        self._give_up_at = math.inf
         self._thread: threading.Thread | None = None
-        self.recorded = 0
+        self.queued_bytes = 0
 
     @property
     def queued(self) -> int:
         """How many wait to be stored."""
         return len(self._queue)
 
-    def submit(self, item: Finished | Profile) -> bool:
-        """Queue an operation, or a profile that is built already; False if there is no room."""
-        with self._changed:
-            if self._stopped or len(self._queue) >= self._settings.queue_size:
-                return False
-            self._queue.append(item)
-            if self._thread is None:
-                self._start()
-            self._changed.notify_all()
-            return True
-
     @property
     def is_this_thread(self) -> bool:
         """Whether the calling thread is the recorder's own: a slow store or callback is no operation to record."""
         return threading.current_thread() is self._thread
 
+    @property
+    def ident(self) -> int | None:
+        """The identity of its thread."""
+        thread = self._thread
+        return thread.ident if thread else None
+
+    def submit(self, item: Item) -> bool:
+        """Queue an operation, or a profile that is built already; False if there is no room.
+
+        Takes the same few microseconds however long the operation was: it begins no thread and writes no log.
+        """
+        size = footprint(item)
+        with self._changed:
+            reason = self._refusal(size)
+            if not reason:
+                self._queue.append((item, size))
+                self.queued_bytes += size
+                self._changed.notify_all()
+        if reason:
+            self.keeper.on_loss(item, reason)
+            self._untold.append((reason, _name_of(item)))
+            if len(self._untold) > _MOST_UNTOLD:  # nobody tends us
+                self.tell()
+        elif self._thread is None and self._sampler.idle:  # nobody else will see to it
+            self.tend()
+        return not reason
+
+    def tend(self, *, counting: bool = False) -> None:
+        """See to it that the thread runs if there is work; `counting`: operations are being counted.
+
+        For the sampler's thread, at its ticks.
+        """
+        if counting and self.rollups.due is None and self.rollups.stores and not self._stopped:
+            self.rollups.expect()
+            self._start()
+            with self._changed:
+                self._changed.notify_all()
+        elif (self._queue or self.rollups.due is not None) and not self._is_alive():
+            self._start()
+        self.tell()
+
+    def tell(self) -> None:
+        """Count and log what was refused; not in `submit`, since a log handler may take its time."""
+        while self._untold:
+            try:
+                self._faults.add(*self._untold.popleft())
+            except IndexError:  # another thread was faster
+                return
+
     def flush(self, timeout: float) -> bool:
-        """Wait until everything queued so far is stored; False if `timeout` seconds were not enough."""
+        """Wait until all that has ended is stored, and rollups of it; False if `timeout` seconds were not enough."""
         if self.is_this_thread:  # it cannot wait for itself
             return False
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._queue and not self._busy, timeout)
+        self.tell()
+        deadline = monotonic() + timeout
+        self._wanted |= self.rollups.has_more()
+        while not self._is_done():
+            if not self._start():
+                return False
+            with self._changed:
+                self._changed.notify_all()
+                left = deadline - monotonic()
+                if not self._changed.wait_for(lambda: self._is_done() or self._thread is None, left):
+                    return False
+        return True
 
     def stop(self, timeout: float) -> bool:
-        """Store what is queued and end the thread; what `timeout` seconds are not enough for is counted as lost."""
-        deadline = monotonic() + timeout
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
+        """Store what there is and end the thread; what `timeout` seconds are not enough for is counted as lost."""
+        self._give_up_at = deadline = monotonic() + timeout
         done = self.flush(timeout)
+        thread = self._thread
+        self._stopped = True
+        if thread is None and not done:  # the interpreter is ending, and begins no more threads
+            self._run()
+            done = self._is_done()
         with self._changed:
-            for _ in self._queue:
-                self._faults.add("lost_at_shutdown", f"not stored within {timeout:g} s")
+            lost = [item for item, _ in self._queue]
             self._queue.clear()
-        if self._thread is not None and not self.is_this_thread:
-            self._thread.join(max(0.0, deadline - monotonic()))
+            self.queued_bytes = 0
+            self._changed.notify_all()
+        for item in lost:
+            self.keeper.lose(item, "lost_at_shutdown", f"not stored within {timeout:g} s")
+        if not done:
+            self.rollups.give_up(f"not stored within {timeout:g} s")
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(max(0.0, deadline - monotonic()))
+        self.tell()
         return done
 
-    def _start(self) -> None:
-        thread = threading.Thread(target=self._run, name="profkit-recorder", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError as error:  # no thread can be had
-            self._faults.add("recorder_not_started", error)
-            return
-        self._thread = thread
+    def _refusal(self, size: int) -> str:
+        """Return why there is no room; for one there always is, lest the largest never be kept."""
+        if self._stopped:
+            return "shut_down"
+        if len(self._queue) >= self._settings.queue_size:
+            return "queue_full"
+        full = self._queue and self.queued_bytes + size > self._settings.queue_bytes
+        return "queue_bytes" if full else ""
+
+    def _is_done(self) -> bool:
+        return not self._queue and self._in_hand is None and not self._wanted
+
+    def _is_alive(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def _start(self) -> bool:
+        """Begin the thread, if there is none; False if none can be had."""
+        with self._starting:
+            if not self._is_alive():
+                self._thread = threading.Thread(target=self._run, name="profkit-recorder", daemon=True)
+                try:
+                    self._thread.start()
+                except RuntimeError as error:
+                    self._thread = None
+                    self._faults.add("recorder_not_started", error)
+            return self._thread is not None
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._busy = False
-                self._changed.notify_all()
-                self._changed.wait_for(lambda: self._queue or self._stopped)
-                if not self._queue:
-                    return
-                item = self._queue.popleft()
-                self._busy = True
-            self._record(item)
-
-    def _record(self, item: Finished | Profile) -> None:
         try:
-            if isinstance(item, Finished):
-                item = profile_of(item, self._settings, self._sampler)
-        except Exception as error:  # noqa: BLE001 - one bad operation must not end the recorder
-            self._faults.add("not_built", repr(error))
-            return
-        if self.storage is not None:
-            try:
-                self.storage.put(item)
-            except BaseException as error:  # noqa: BLE001 - a store may raise anything
-                self._faults.add("not_stored", masker.mask_error(error))
-                return
-        self.recorded += 1
-        _log(item)
-        if self._settings.on_profile is not None:
-            self._call(self._settings.on_profile, item)
+            while (work := self._next()) is not None:
+                if isinstance(work, RollupWriter):
+                    work.store()
+                else:
+                    self.keeper.keep(work)
+        except BaseException as error:  # noqa: BLE001 - MemoryError, or what was sent to this thread: another begins
+            self._die(error)
+        with self._changed:
+            self._in_hand = None
+            self._thread = None
+            self._changed.notify_all()
 
-    def _call(self, on_profile: Callable[[Profile], object], profile: Profile) -> None:
-        try:
-            on_profile(profile)
-        except BaseException as error:  # noqa: BLE001 - the application's own, SystemExit too: this thread goes on
-            self._faults.add("on_profile_error", type(error).__name__, error)
+    def _die(self, error: BaseException) -> None:
+        item = self._in_hand
+        if isinstance(item, Item):
+            self.keeper.lose(item, "recorder_died", repr(error))
+        else:
+            self._faults.add("recorder_died", repr(error))
+
+    def _next(self) -> Item | RollupWriter | None:
+        """Wait for the next thing to do; None if there will be none."""
+        with self._changed:
+            self._in_hand = None
+            self._changed.notify_all()
+            while monotonic() < self._give_up_at:
+                if self.rollups.is_due():
+                    self._in_hand = self.rollups
+                elif self._queue:
+                    self._in_hand, size = self._queue.popleft()
+                    self.queued_bytes -= size
+                elif self._wanted:
+                    self._in_hand, self._wanted = self.rollups, False
+                elif self._stopped:
+                    break
+                else:
+                    self._changed.wait(self.rollups.seconds_left())
+                    continue
+                return self._in_hand
+            return None
 
 
-def _log(profile: Profile) -> None:
-    request = f" (request {profile.request_id})" if profile.request_id else ""
-    log(logging.INFO, "%s took %.3f s: profile %s%s", profile.operation, profile.wall, profile.id, request)
+def _name_of(item: Item) -> str:
+    return item.operation.tally.name if isinstance(item, Finished) else item.operation

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from random import choices
+from random import Random
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from profkit_storage.checks import MAX_SECONDS
@@ -33,6 +33,7 @@ _AT_ONCE = 500
 _WHOLE = 1_000
 _PART = 500
 """Of more than `_WHOLE` durations at once, `_PART` go into the histogram, for all of them."""
+_random = Random()  # noqa: S311 - no secret; not the one that the application may have seeded
 
 
 class _Counts(NamedTuple):
@@ -244,6 +245,8 @@ class Rollups:
         self._busy = False
         self._next = 0
         self._start_ns = time.time_ns()
+        self.counting = False
+        """Whether anything has been gathered since the last `collect`."""
         self.overflowed = 0
         """How often `tally` had no room for one more and gave one that counts with others."""
         for tally in self._all:
@@ -316,6 +319,7 @@ class Rollups:
             if self._busy:
                 return Window(now_ns, now_ns, ())
             self._gather(self._all)
+            self.counting = False
             self._busy = True
             try:
                 rollups = [rollup for tally in self._all if (rollup := tally.rollup())]
@@ -362,6 +366,7 @@ class Rollups:
         try:
             for tally in tallies:
                 if tally.durations or tally.drops:
+                    self.counting = True
                     tally.gather()
         finally:
             self._busy = False
@@ -395,4 +400,4 @@ def _more(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
 
 def _part(batch: list[float]) -> list[float]:
     """Return a batch, or some of it drawn by chance: every n-th might be in step with the work."""
-    return batch if len(batch) <= _WHOLE else choices(batch, k=_PART)  # noqa: S311 - no secret
+    return batch if len(batch) <= _WHOLE else _random.choices(batch, k=_PART)

@@ -19,9 +19,9 @@ class Captured:
     def __init__(self, **settings: Any) -> None:
         self.profiles: list[Profile] = []
         settings = {"threshold": 0.05, "interval": 0.002, "service": "tests"} | settings
-        self.profiler = PerformanceProfiler(Settings(on_profile=self.profiles.append, **settings))
         # Most tests are about truth, on machines so crowded that the limit would leave them few samples.
-        self.profiler.sampler.max_overhead = 1.0
+        settings = {"max_overhead": 1.0, "max_profiles_per_operation": 0, "max_profiles": 0} | settings
+        self.profiler = PerformanceProfiler(Settings(on_profile=self.profiles.append, **settings))
 
     def all(self) -> list[Profile]:
         """Wait for the background and return what was captured, in order of beginning."""

@@ -287,11 +287,8 @@ def test_whatever_a_callback_raises_the_next_profile_is_kept(error: type[BaseExc
     profiler.shutdown()
 
 
-def test_an_operation_goes_on_being_watched_through_configure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sampler_module, "COST_LIMIT", 1.0)
-    settings = Settings(storage=str(tmp_path), threshold=0.1, interval=0.005)
+def test_an_operation_goes_on_being_watched_through_configure(tmp_path: Path) -> None:
+    settings = Settings(storage=str(tmp_path), threshold=0.1, interval=0.005, max_overhead=1.0)
     profiler = PerformanceProfiler(settings)
     with profiler.operation("work"):
         time.sleep(0.05)

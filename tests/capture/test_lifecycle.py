@@ -18,6 +18,7 @@ import pytest
 
 import profkit
 from profkit import CaptureBusy, ConfigurationError, PerformanceProfiler, Settings, StorageError
+from profkit.sampling.governor import MOST_CREDIT
 from profkit_storage import Origin, Profile, ProfileEntry, ProfileStorage, Trigger, open_storage
 
 
@@ -198,8 +199,8 @@ def test_any_tag_can_be_stored(tmp_path: Path) -> None:
 
 def test_a_profile_that_cannot_be_built_is_counted_and_the_next_one_is_not(tmp_path: Path) -> None:
     profiler = PerformanceProfiler(Settings(storage=str(tmp_path), threshold=0.0))
-    with profiler.operation("broken", category=7):  # type: ignore[arg-type]
-        pass
+    with profiler.operation("broken") as operation:
+        operation.tags = 7  # type: ignore[assignment]
     with profiler.operation("next"):
         pass
     assert profiler.flush(5)
@@ -332,15 +333,14 @@ def test_the_sampler_sleeps_when_nothing_is_in_flight(make_captured: Any) -> Non
     assert {profile.operation for profile in captured.all()} == {"again"}
 
 
-def test_the_samplers_cost_is_held_down_by_its_interval(
-    captured: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("profkit.sampling.sampler.COST_LIMIT", 0.01)
-    sampler = captured.profiler.sampler
-    sampler._debt = 0.002
-    assert sampler.real_interval == pytest.approx(0.2)
-    sampler._debt = -0.001
-    assert sampler.real_interval == captured.profiler.settings.interval
+def test_the_samplers_cost_is_held_down_by_its_interval() -> None:
+    profiler = PerformanceProfiler(Settings(on_profile=print, max_overhead=0.01, interval=0.005))
+    governor = profiler.sampler._governor
+    governor.account(MOST_CREDIT, 0.0)  # what was saved up is gone
+    assert profiler.sampler.real_interval > 0.1
+    governor.account(0.0, 10.0)
+    assert profiler.sampler.real_interval == profiler.settings.interval
+    profiler.shutdown()
 
 
 def test_a_capture_of_the_process_has_a_root_for_each_thread(make_captured: Any, spin: Any) -> None:

@@ -1,0 +1,105 @@
+"""Makes a profile of what the recorder takes from its queue, stores it, and tells the application of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from profkit.config import Settings
+from profkit.faults import Faults, log
+from profkit.finished import Finished, profile_of
+from profkit.masking import masker
+from profkit.running import still_running
+from profkit.sampling.sampler import Sampler
+from profkit_storage import Profile, ProfileStorage, Status, Trigger
+
+Item = Finished | Profile
+
+
+class Keeper:
+    """Keeps one item after the other; `recorded` counts them. `on_loss` is called with what is lost, and the reason.
+
+    What the store or the application's callback raise, whatever it is, is counted in `faults`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        storage: ProfileStorage | None,
+        sampler: Sampler,
+        faults: Faults,
+        on_loss: Callable[[Item, str], object],
+    ) -> None:
+        self._settings = settings
+        self.storage = storage
+        self._sampler = sampler
+        self._faults = faults
+        self.on_loss = on_loss
+        self.recorded = 0
+
+    def keep(self, item: Item) -> None:
+        """Store an item; nothing if it was to be one still running, and is not."""
+        if isinstance(item, Finished) and item.operation.discarded:
+            self._withdraw(item)
+            return
+        try:
+            profile = self._build(item)
+        except BaseException as error:  # noqa: BLE001 - one bad operation must not end the recorder
+            self.lose(item, "not_built", repr(error))
+            return
+        if profile is None or not self._store(item, profile):
+            return
+        self.recorded += 1
+        if isinstance(item, Finished) and item.trigger is Trigger.SLOW:
+            item.operation.tally.kept += 1
+        _log(profile)
+        self._tell(profile)
+
+    def lose(self, item: Item, reason: str, detail: object) -> None:
+        """Count an item as lost."""
+        self._faults.add(reason, detail)
+        self.on_loss(item, reason)
+
+    def _build(self, item: Item) -> Profile | None:
+        if isinstance(item, Profile):
+            return item
+        finished = still_running(item, self._sampler) if item.running else item
+        return None if finished is None else profile_of(finished, self._settings, self._sampler)
+
+    def _store(self, item: Item, profile: Profile) -> bool:
+        if self.storage is None:
+            return True
+        try:
+            self.storage.put(profile)  # in the place of one with the same id
+        except BaseException as error:  # noqa: BLE001 - a store may raise anything
+            self.lose(item, "not_stored", masker.mask_error(error))
+            return False
+        return True
+
+    def _withdraw(self, finished: Finished) -> None:
+        """Leave nothing of an operation that is discarded, not even what it has left while it was running."""
+        self.on_loss(finished, "discarded")
+        if self.storage is None or not finished.id or finished.running:
+            return
+        try:
+            self.storage.delete(finished.id)
+        except BaseException as error:  # noqa: BLE001 - a store may raise anything
+            self._faults.add("not_removed", masker.mask_error(error))
+
+    def _tell(self, profile: Profile) -> None:
+        if self._settings.on_profile is None:
+            return
+        try:
+            self._settings.on_profile(profile)
+        except BaseException as error:  # noqa: BLE001 - the application's own, SystemExit too: this thread goes on
+            self._faults.add("on_profile_error", type(error).__name__, error)
+
+
+def _log(profile: Profile) -> None:
+    request = f" (request {profile.request_id})" if profile.request_id else ""
+    took = "has been running for" if profile.status is Status.RUNNING else "took"
+    log(
+        logging.INFO,
+        "%s %s %.3f s: profile %s%s",
+        profile.operation, took, profile.wall, profile.id, request,
+    )  # fmt: skip
