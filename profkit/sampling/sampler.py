@@ -5,14 +5,14 @@ from __future__ import annotations
 import gc
 import random
 import sys
-import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 
 from profkit.faults import Faults
 from profkit.operations import Operation
-from profkit.sampling import pauses, switching
+from profkit.sampling import pauses, real, switching
 from profkit.sampling.calltree import CallTree
 from profkit.sampling.capture import Capture
 from profkit.sampling.codes import CodeTable
@@ -47,7 +47,6 @@ class Sampler:
         self._registry = registry
         self._faults = faults
         self._each_tick = each_tick
-        self.codes = CodeTable()
         self.interval = 0.01
         self.max_samples = 6_000
         self.max_overhead = 0.01
@@ -60,7 +59,8 @@ class Sampler:
         if self._gc_off:  # the fork came in the middle of a tick
             gc.enable()
             self._gc_off = False
-        self.lock = threading.Lock()
+        self.lock = real.lock()
+        self.codes = CodeTable()  # the parent's may be half written
         self.idle = True
         self.ticks = 0
         self.cpu = 0.0
@@ -70,10 +70,9 @@ class Sampler:
         self._used = 0.0
         self._ticked = perf_counter()
         self._late = 0.0
-        self._awake = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._stop = threading.Lock()  # held while the thread runs; released to end it
-        self._changing = threading.RLock()
+        self._thread: real.Thread | None = None
+        self._signal: real.Signal | None = None  # wakes the thread; one that finds another in its place ends
+        self._changing = real.rlock()
 
     @property
     def real_interval(self) -> float:
@@ -82,103 +81,110 @@ class Sampler:
 
     def wake(self) -> None:
         """Begin to look, since something is in flight."""
-        self.idle = False
-        self._awake.set()
-        if self._thread is None:
+        # That it is idle no more, the thread says itself: an exception of a signal handler may come in between here.
+        signal = self._signal
+        if signal is None:
             self._start()
+        else:
+            signal.set()
 
     def stop(self, timeout: float) -> None:
         """End the thread; waits `timeout` seconds for it."""
         with self._changing:
-            thread, self._thread = self._thread, None
+            thread, signal = self._thread, self._signal
+            self._thread = self._signal = None
             self.idle = True
-            if thread is not None:
-                self._stop.release()
-                self._awake.set()
-        if thread is not None and thread is not threading.current_thread():
+            if signal is not None:
+                signal.set()
+        if thread is not None and thread.ident != real.ident():
             thread.join(timeout)
 
     def _start(self) -> None:
         with self._changing:
-            if self._thread is not None:
+            if self._signal is not None:
                 return
-            self._stop = threading.Lock()
-            self._stop.acquire()
-            arguments = (self._stop, self._awake)
-            thread = threading.Thread(target=self._run, args=arguments, name="profkit-sampler", daemon=True)
+            self._signal = signal = real.Signal()
             try:
-                thread.start()
+                self._thread = real.start(partial(self._run, signal), "profkit-sampler")
             except RuntimeError as error:  # no thread can be had now: the next operation tries again
-                self.idle = True
+                self._signal = None
                 self._faults.add("sampler_not_started", error)
-                return
-            self._thread = thread
+            except BaseException:  # of a signal handler; should the thread have begun, it ends
+                self._signal = None
+                raise
 
-    def _run(self, stop: threading.Lock, awake: threading.Event) -> None:
+    def _run(self, signal: real.Signal) -> None:
+        try:
+            self._look_until_stopped(signal)
+        except Exception as error:  # noqa: BLE001 - out of memory: the next operation begins another thread
+            self._faults.add("sampler_died", repr(error))
+        finally:
+            switching.restore(self)
+            with self._changing:
+                if self._signal is signal:
+                    self._thread = self._signal = None
+                    self.idle = True
+
+    def _look_until_stopped(self, signal: real.Signal) -> None:
         quiet = 0
         self._used = time.thread_time()
         self._governor.limit = self.max_overhead
-        try:
-            while True:
-                if self._registry or self.captures:
-                    quiet = 0
-                    switching.shorten(self, self.switch_interval)
-                    self._tick_safely()
-                else:
-                    quiet += 1
-                    switching.restore(self)
-                    self._rota.forget()
-                    self._call_each_tick()
-                if quiet > _ASLEEP_AFTER:
-                    quiet = 0
-                    self._sleep_until_woken(stop, awake)
-                elif self._wait(stop, quiet > _QUIET_AFTER):
-                    return
-        finally:
-            switching.restore(self)
+        while self._is_on(signal):
+            if self._registry or self.captures:
+                quiet = 0
+                switching.shorten(self, self.switch_interval)
+                self._tick_safely()
+            else:
+                quiet += 1
+                switching.restore(self)
+                self._rota.forget()
+                self._call_each_tick()
+            if quiet > _ASLEEP_AFTER:
+                quiet = 0
+                self._sleep_until_woken(signal)
+            else:
+                self._wait(signal, quiet > _QUIET_AFTER)
 
-    def _wait(self, stop: threading.Lock, quiet: bool) -> bool:  # noqa: FBT001
-        """Wait for the next tick, and note how long it waited for the GIL; True if the thread is to end."""
+    def _is_on(self, signal: real.Signal) -> bool:
+        """Tell whether the thread with this signal is to go on; if so, operations need not wake it."""
+        with self._changing:
+            if self._signal is signal:
+                self.idle = False
+                return True
+            return False
+
+    def _wait(self, signal: real.Signal, quiet: bool) -> None:  # noqa: FBT001
+        """Wait for the next tick, and note how long it waited for the GIL."""
         # Jittered, so as not to lock in step with work that has a period of its own.
         interval = _QUIET_INTERVAL if quiet else self.real_interval * random.uniform(0.75, 1.25)  # noqa: S311
         due = perf_counter() + interval
-        if stop.acquire(timeout=interval):
-            return True
+        signal.wait(interval)
         # Given after a whole switch interval it was taken from a thread, sooner it was let go of.
         late = perf_counter() - due
         self._late = late if late >= _TAKEN * sys.getswitchinterval() else 0.0
-        return False
 
-    def _sleep_until_woken(self, stop: threading.Lock, awake: threading.Event) -> None:
+    def _sleep_until_woken(self, signal: real.Signal) -> None:
         with self.lock:
             if len(self.codes.entries) > _MANY_CODES:
                 self.codes = CodeTable()
-        awake.clear()
-        self.idle = True
+        signal.wait(0)  # from when it was awake
+        with self._changing:
+            self.idle = True
         # An operation that began before `idle` was set has not woken us: look once more.
-        if not self._registry and not self.captures and stop.locked():
-            awake.wait()
-        self.idle = False
+        if not self._registry and not self.captures and self._signal is signal:
+            signal.wait()
         self._late = 0.0
 
     def _tick_safely(self) -> None:
-        self._gc_off = _COLLECTS_ANYWHERE and gc.isenabled()
-        if self._gc_off:
-            gc.disable()
-        shortened = self.switch_interval if switching.is_shortened(self) else 0.0
-        if shortened:  # so that others do not come in between, see rota.TICK_LIMIT
-            sys.setswitchinterval(switching.USUAL)
+        lengthened = switching.lengthen(self)  # so that others do not come in between, see rota.TICK_LIMIT
         try:
             with self.lock:
-                self.tick()
+                self._tick_without_collections()
         except Exception as error:  # noqa: BLE001 - the sampler outlives whatever it meets
             self._faults.add("sampler_error", repr(error))
         finally:
-            if shortened:
+            if lengthened:
                 switching.again(self)
-            if self._gc_off:
-                gc.enable()
-                self._gc_off = False
         self._call_each_tick()
         # All that this thread used since the last tick, its waking and waiting for the GIL too.
         used, now = time.thread_time(), perf_counter()
@@ -186,6 +192,17 @@ class Sampler:
         self._used, self._ticked = used, now
         self.cpu += cost
         self._governor.account(cost, elapsed)
+
+    def _tick_without_collections(self) -> None:
+        self._gc_off = _COLLECTS_ANYWHERE and gc.isenabled()
+        if self._gc_off:
+            gc.disable()
+        try:
+            self.tick()
+        finally:
+            if self._gc_off:
+                gc.enable()
+                self._gc_off = False
 
     def _call_each_tick(self) -> None:
         try:

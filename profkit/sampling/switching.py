@@ -8,11 +8,12 @@ benchmarks/RESULTS.md).
 from __future__ import annotations
 
 import sys
-import threading
+
+from profkit.sampling import real
 
 USUAL = 0.005
 """The interpreter's own. Where it is another, the application has set it, and it is left alone."""
-_lock = threading.Lock()
+_lock = real.lock()
 _shortened: dict[object, float] = {}
 
 
@@ -21,7 +22,7 @@ def shorten(owner: object, seconds: float) -> None:
     with _lock:
         if owner in _shortened or not seconds:
             return
-        if not _shortened and abs(sys.getswitchinterval() - USUAL) > 1e-6:
+        if not _shortened and not _is_now(USUAL):
             return
         _shortened[owner] = seconds
         sys.setswitchinterval(min(_shortened.values()))
@@ -33,25 +34,32 @@ def restore(owner: object) -> None:
         seconds = _shortened.pop(owner, None)
         if seconds is None:
             return
-        ours = min([seconds, *_shortened.values()])
-        if abs(sys.getswitchinterval() - ours) < 1e-6:
+        if _is_now(min([seconds, *_shortened.values()])):
             sys.setswitchinterval(min(_shortened.values(), default=USUAL))
 
 
-def is_shortened(owner: object) -> bool:
-    """Tell whether `owner` has it shortened now."""
-    return owner in _shortened
+def lengthen(owner: object) -> bool:
+    """Have the usual one for a stretch; False if it was not shortened, or the application has chosen one since."""
+    with _lock:
+        shortened = owner in _shortened and _is_now(min(_shortened.values()))
+        if shortened:
+            sys.setswitchinterval(USUAL)
+        return shortened
 
 
 def again(owner: object) -> None:
-    """Have the shorter one again after a stretch with the usual one, if the application has not chosen another."""
-    if owner in _shortened and abs(sys.getswitchinterval() - USUAL) < 1e-6:
+    """Have the shorter one again after that stretch, if the application has not chosen another."""
+    if owner in _shortened and _is_now(USUAL):
         sys.setswitchinterval(min(_shortened.values(), default=USUAL))
 
 
 def reset() -> None:
     """Have the usual one in a forked child, where the lock may be held by nobody."""
     global _lock  # noqa: PLW0603 - as old as the process
-    _lock = threading.Lock()
+    _lock = real.lock()
     for owner in list(_shortened):
         restore(owner)
+
+
+def _is_now(seconds: float) -> bool:
+    return abs(sys.getswitchinterval() - seconds) < 1e-6  # the interpreter has it in whole microseconds
