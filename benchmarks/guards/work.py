@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import cache
 from typing import cast
 
 import orjson
@@ -52,15 +53,22 @@ def _order(number: int) -> object:
     return {"id": number, "name": f"order {number}", "open": number % 3 == 0, "lines": lines}
 
 
-TREE = document(8_500)
-ENCODED = orjson.dumps(TREE)
-"""1 MB."""
+@cache
+def tree() -> object:
+    """Return 1 MB of JSON, decoded."""
+    return document(8_500)
+
+
+@cache
+def encoded() -> bytes:
+    """Return 1 MB of JSON."""
+    return orjson.dumps(tree())
 
 
 def walk_tree() -> None:
     """Visit every value of a JSON document a few times."""
     for _ in range(4):
-        leaves(TREE)
+        leaves(tree())
 
 
 def leaves(node: object) -> int:
@@ -75,8 +83,8 @@ def leaves(node: object) -> int:
 def encode_and_decode() -> None:
     """Have C code hold the GIL for some milliseconds at a time."""
     for _ in range(8):
-        orjson.dumps(TREE)
-        orjson.loads(ENCODED)
+        orjson.dumps(tree())
+        orjson.loads(encoded())
 
 
 def descend(levels: int, seconds: float) -> None:
