@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-LONGEST_INTERVAL = 0.5
+LONGEST_INTERVAL = 0.15
+"""Seconds; ticks are short enough not to cost more than the limit even so."""
 MOST_CREDIT = 0.01
 """CPU seconds that may be saved up while there is little to do: a first second at full resolution."""
 _RESERVE = MOST_CREDIT / 2

@@ -22,7 +22,9 @@ _MOST_EXCESS = 0.05
 """Seconds of a running span beyond its CPU time that count as seen ahead: it stood for others around it. More is
 waiting for the GIL or for a CPU, and stands for nothing."""
 _IDLE_SHARE, _BUSY_SHARE = 0.05, 0.8
-"""A span with less CPU time was waiting, one with more was running, whatever was seen."""
+"""A span with less CPU time was waiting, a long one with more was running, whatever was seen."""
+_LONG = 0.05
+"""Seconds from which a span is made of several looks: one says nothing for certain."""
 _OPEN = frozenset({RUNNING, WAITING})
 _WORTH_IT = 0.01
 """The share of a window below which the difference is left alone: clocks and ticks are no more exact."""
@@ -50,10 +52,17 @@ def _settled(spans: Sequence[Span]) -> list[Span]:
             running[span.node] += span.wall if span.state == RUNNING else -span.wall
     return [
         span._replace(state=RUNNING if running[span.node] > 0 else WAITING)
-        if span.state in _OPEN and _IDLE_SHARE * span.wall < span.cpu < _BUSY_SHARE * span.wall
+        if span.state in _OPEN and not _is_certain(span)
         else span
         for span in spans
     ]
+
+
+def _is_certain(span: Span) -> bool:
+    """Tell whether a span's CPU time alone says what it was: next to nothing, or nearly all of many looks."""
+    if span.cpu <= _IDLE_SHARE * span.wall:
+        return True
+    return span.cpu >= _BUSY_SHARE * span.wall and span.wall > _LONG
 
 
 def _windows(spans: Sequence[Span]) -> Iterator[Sequence[Span]]:

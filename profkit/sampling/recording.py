@@ -13,6 +13,9 @@ from profkit.sampling.branches import MAX_BRANCHES, Branch
 from profkit.sampling.calltree import CallTree
 from profkit.sampling.timeline import COLLECTING, NOBODY, Timeline
 
+_LONG_GAP = 2.5
+"""Mean gaps between looks, over which a gap stands for what was before it as much as for what comes after."""
+
 
 class Track:
     """One strand: its timeline, and how it was at its last look.
@@ -122,12 +125,20 @@ class Recording:
                 track.timeline.extend(seconds / len(tracks), until - self.started)
 
     def begin_look(self, now: float) -> float:
-        """Begin a look; return the seconds since the last one."""
+        """Begin a look; return the seconds it stands for, those since the last one."""
+        if now - self.seen > _LONG_GAP * self.mean_gap and self.ticks > 1:
+            self._share_gap(now)
         wall = max(0.0, now - self.seen)
         self.seen = max(now, self.seen)
         self.ticks += 1
         self._last.clear()
         return wall
+
+    def _share_gap(self, now: float) -> None:
+        """Give half of a gap that is longer than usual to what was seen before it."""
+        pending = [track for track, _ in self._last if track is not None and len(track.timeline)]
+        if pending and len(pending) == len(self._last):
+            self._go_on(pending, (self.seen + now) / 2)
 
     def observe(  # noqa: PLR0917 - once a tick for every strand: keywords cost
         self, track: Track, elapsed: float, share: float, node: int, state: int, holder: int, cpu: float

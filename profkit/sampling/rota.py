@@ -10,14 +10,34 @@ from profkit.operations import Operation
 TICK_LIMIT = 0.002
 """Seconds one tick may take; the next goes on with the operations it had no time for. Well below the interpreter's
 usual switch interval, which is in force meanwhile: what a tick holds, it lets go of before anybody else runs."""
-_SHORT_TICK = 0.0003
-"""Seconds for the others once the budget is used up: short ticks, but often enough to see who is at risk."""
+_SHORT_TICK = 0.001
+"""Seconds once the budget is used up: short ticks, but often enough to see who is at risk;"""
+_FOR_OTHERS = 0.0003
+"""and of these the seconds for those that are not."""
 _MANY = 64
 """Operations in flight from which not all of them are looked at in each tick."""
 _SORTED_FOR = 0.05
 """Seconds between two sortings; each costs 0.2 us an operation."""
 LOOKS_AT_RISK = 22
 """Looks at an operation between half its threshold and the threshold: 20 are promised."""
+
+
+class _Queue:
+    """Operations that take turns."""
+
+    def __init__(self) -> None:
+        self.operations: list[Operation] = []
+        self._next = 0
+
+    def until(self, time: float) -> Iterator[Operation]:
+        """Yield operations until it is `time`, from where the last tick had to stop."""
+        operations, first = self.operations, self._next
+        count = len(operations)
+        for passed in range(count):
+            if perf_counter() > time:
+                return
+            self._next = (first + passed + 1) % count
+            yield operations[(first + passed) % count]
 
 
 class Rota:
@@ -29,55 +49,46 @@ class Rota:
 
     def __init__(self) -> None:
         self.risk_interval = 0.0
-        self._risky: list[Operation] = []
-        self._others: list[Operation] = []
-        self._next = 0
-        self._until = 0.0
+        self._risky = _Queue()
+        self._others = _Queue()
+        self._now = 0.0
+        self._in_need = False
         self._sorted = 0.0
 
     def forget(self) -> None:
         """Keep no operation alive while nothing is in flight."""
-        self._risky, self._others = [], []
+        self._risky.operations, self._others.operations = [], []
         self._sorted = self.risk_interval = 0.0
 
-    def begin(self, registry: Collection[Operation], now: float, in_need: bool) -> None:  # noqa: FBT001
+    def begin(self, registry: Collection[Operation], now: float, *, in_need: bool) -> None:
         """Begin a tick; `in_need` tells whether the sampler has nothing to spare."""
-        self._until = now + TICK_LIMIT
-        if len(registry) <= _MANY:
+        many = len(registry) > _MANY
+        self._now = now
+        self._in_need = in_need and many
+        if not many or now - self._sorted > _SORTED_FOR:
             self._sort(list(registry), now)
-            self._next = 0
-        elif now - self._sorted > _SORTED_FOR:
-            self._sort(list(registry), now)
-        if len(registry) > _MANY and in_need:
-            self._until = now + _SHORT_TICK
 
     def __iter__(self) -> Iterator[Operation]:
         """Yield the operations of this tick; which have ended meanwhile, the caller finds out."""
-        yield from self._risky
-        count = len(self._others)
-        first = self._next
-        for passed in range(count):
-            if perf_counter() > self._until:
-                return
-            self._next = (first + passed + 1) % count
-            yield self._others[(first + passed) % count]
+        short = self._in_need
+        yield from self._risky.until(self._now + (_SHORT_TICK if short else TICK_LIMIT))
+        yield from self._others.until(perf_counter() + _FOR_OTHERS if short else self._now + TICK_LIMIT)
 
     def _sort(self, operations: list[Operation], now: float) -> None:
         self._sorted = now
-        self._risky, self._others = [], []
+        risky: list[Operation] = []
         slow: list[Operation] = []
+        others: list[Operation] = []
         shortest = 0.0
         for operation in operations:
             limit, age = operation.tally.limit, now - operation.started
             if age > limit:
                 slow.append(operation)
             elif age > limit / 2:
-                self._risky.append(operation)
+                risky.append(operation)
                 shortest = min(limit, shortest or limit)
             else:
-                self._others.append(operation)
-        if len(slow) <= _MANY:
-            self._risky += slow
-        else:
-            self._others += slow
+                others.append(operation)
+        (risky if len(slow) <= _MANY else others).extend(slow)
+        self._risky.operations, self._others.operations = risky, others
         self.risk_interval = shortest / 2 / LOOKS_AT_RISK

@@ -16,6 +16,7 @@ from profkit.sampling import pauses, real, switching
 from profkit.sampling.calltree import CallTree
 from profkit.sampling.capture import Capture
 from profkit.sampling.codes import CodeTable
+from profkit.sampling.gilwait import GilWait
 from profkit.sampling.governor import Governor
 from profkit.sampling.recording import Recording
 from profkit.sampling.rota import Rota
@@ -27,8 +28,6 @@ _QUIET_AFTER = 5
 """Ticks without anything in flight after which it looks only 20 times a second,"""
 _ASLEEP_AFTER = 60
 """and after which it sleeps until an operation wakes it; that costs the operation about 20 us."""
-_TAKEN = 0.9
-"""The part of a switch interval after which a late tick counts as one that had to take the GIL from a thread."""
 _MANY_CODES = 20_000
 """Functions in the table from which it is begun anew when nothing is in flight."""
 _COLLECTS_ANYWHERE = sys.version_info < (3, 12)
@@ -69,7 +68,7 @@ class Sampler:
         self._rota = Rota()
         self._used = 0.0
         self._ticked = perf_counter()
-        self._late = 0.0
+        self._took_gil: bool | None = None
         self._thread: real.Thread | None = None
         self._signal: real.Signal | None = None  # wakes the thread; one that finds another in its place ends
         self._changing = real.rlock()
@@ -154,14 +153,12 @@ class Sampler:
             return False
 
     def _wait(self, signal: real.Signal, quiet: bool) -> None:  # noqa: FBT001
-        """Wait for the next tick, and note how long it waited for the GIL."""
+        """Wait for the next tick, and note whether the GIL had to be taken from a thread."""
         # Jittered, so as not to lock in step with work that has a period of its own.
         interval = _QUIET_INTERVAL if quiet else self.real_interval * random.uniform(0.75, 1.25)  # noqa: S311
-        due = perf_counter() + interval
+        wait = GilWait(interval)
         signal.wait(interval)
-        # Given after a whole switch interval it was taken from a thread, sooner it was let go of.
-        late = perf_counter() - due
-        self._late = late if late >= _TAKEN * sys.getswitchinterval() else 0.0
+        self._took_gil = wait.was_taken()
 
     def _sleep_until_woken(self, signal: real.Signal) -> None:
         with self.lock:
@@ -173,7 +170,7 @@ class Sampler:
         # An operation that began before `idle` was set has not woken us: look once more.
         if not self._registry and not self.captures and self._signal is signal:
             signal.wait()
-        self._late = 0.0
+        self._took_gil = None
 
     def _tick_safely(self) -> None:
         lengthened = switching.lengthen(self)  # so that others do not come in between, see rota.TICK_LIMIT
@@ -213,9 +210,9 @@ class Sampler:
     def tick(self) -> None:
         """Look once at what is in flight, as far as the time for one tick goes."""
         self.ticks += 1
-        view = View(self.codes, self.ticks, self._late)
+        view = View(self.codes, self.ticks, took_gil=self._took_gil)
         try:
-            self._rota.begin(self._registry, view.now, self._governor.in_need)
+            self._rota.begin(self._registry, view.now, in_need=self._governor.in_need)
             for operation in self._rota:
                 self._look(operation, view)
         finally:
@@ -226,7 +223,7 @@ class Sampler:
 
     def view(self) -> View:
         """Return what can be seen of the process now, for one look outside the ticks."""
-        return View(self.codes, -self.ticks - 2, 0.0)
+        return View(self.codes, -self.ticks - 2, took_gil=None)
 
     def _look(self, operation: Operation, view: View) -> None:
         recording = operation.recording

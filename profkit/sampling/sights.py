@@ -11,16 +11,19 @@ from typing import Any, NamedTuple, Protocol
 from profkit.operations import Operation
 from profkit.sampling.branches import Branch
 from profkit.sampling.codes import OFFSET_BITS
+from profkit.sampling.greenlets import suspended_frame
 from profkit.sampling.recording import Recording, Track
-from profkit.sampling.stacks import await_stack
+from profkit.sampling.stacks import await_stack, walk
 from profkit.sampling.threads import WatchedThread
-from profkit.sampling.timeline import AWAITING, HELD, NOBODY, STARVED, SUSPENDED, WAITING
+from profkit.sampling.timeline import AWAITING, HELD, NOBODY, RUNNING, STARVED, SUSPENDED, WAITING
 from profkit.sampling.view import View
 
 _MOST_LOOKED_AT = 64
 """Pending branches of one operation looked at in one tick, chosen by chance if there are more."""
 _JOINS_WITHIN = 6
 """How near the leaf a function has to be that waits for branches."""
+_NEARLY_ALL = 0.95
+"""The share of a look's time that a thread has the CPU if it runs all of it."""
 _QUEUED = "[waiting for a thread]"
 
 
@@ -65,6 +68,9 @@ def see(strand: Strand, view: View, track: Track | None = None) -> Sight:
     if getattr(seen, "cr_suspended", False) or _is_new(seen):
         return _suspended(strand, task, top, coroutine, view)
     root = strand.root or id(getattr(seen, "cr_frame", None))
+    frame = None if thread.greenlet is None else suspended_frame(thread)
+    if frame is not None:
+        return Sight(walk(frame, view.codes).above(root) or None, SUSPENDED)
     view.clock(thread)  # before the walk: afterwards it tells whether the thread runs meanwhile
     stack = view.walk(thread.ident).above(root)
     return Sight(stack or None, view.thread_state(thread))
@@ -164,19 +170,30 @@ class _Share(NamedTuple):
             before = (self.wall - wall) / self.parts
             recording.observe(track, self.wall, before, node, SUSPENDED, NOBODY, 0.0)
         cpu = self._cpu(strand, track, sight.state)
+        if sight.state == RUNNING and cpu < _NEARLY_ALL * wall and self._has_waited(strand, track):
+            # How long it ran is known; before that it was where it had been seen waiting.
+            before = (wall - cpu) / self.parts
+            recording.observe(track, self.wall, before, track.node, WAITING, NOBODY, 0.0)
+            wall = cpu
         recording.observe(track, wall, wall / self.parts, node, sight.state, sight.holder, cpu)
+
+    def _has_waited(self, strand: Strand, track: Track) -> bool:
+        """Tell whether a thread was last seen waiting, and nothing else kept it from running since."""
+        if strand.task is not None or strand.coroutine is not None or not len(track.timeline):
+            return False
+        return track.timeline.last_state == WAITING and self.view.share_of_cpu(strand.thread) == 1.0
 
     def _cpu(self, strand: Strand, track: Track, state: int) -> float:
         """Return the CPU seconds of a strand since the last look.
 
-        A function has its thread to itself: they are what the thread used. A task has not; it has those in which it is
-        seen running, as far as there was a CPU for them.
+        A function has its thread to itself: they are what the thread used. A task or greenlet has not; it has those in
+        which it is seen running, as far as there was a CPU for them.
         """
         thread: WatchedThread | None = strand.thread
         if state in AWAITING or thread is None:
             track.cpu_seen = None
             return 0.0
-        if strand.task is not None or strand.coroutine is not None:
+        if strand.task is not None or strand.coroutine is not None or thread.greenlet is not None:
             return self.wall / self.parts * self.view.share_of_cpu(thread) if state != WAITING else 0.0
         clock = self.view.clock(thread)
         seen = thread.before.thread if track.cpu_seen is None else track.cpu_seen

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import threading
 import time
+import weakref
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from profkit.sampling import real
+
 if TYPE_CHECKING:
+    from threading import local as Local  # noqa: N812 - a class
+
     from profkit.sampling.branches import Branch
+
+else:
+    Local = real.original("_thread", "_local")
 
 _HAS_THREAD_CLOCKS = hasattr(time, "pthread_getcpuclockid")
 
@@ -28,14 +35,15 @@ class WatchedThread:
 
     `now` and `before` are its clocks at the last two ticks they were read at. `hold` is the step that its loop was last
     seen in (see `view`), `loop` the event loop that last ran an operation here, `branch` the work handed over that it
-    runs now.
+    runs now. `greenlet` is set where several share the thread, see `greenlets`.
     Asking for the clock of a thread that has ended can crash; reading a clock id taken while it lived only fails.
     """
 
     __slots__ = ("_clock", "_tick", "before", "branch", "cpu", "hold", "ident", "loop", "now")
+    greenlet: weakref.ref[object] | None = None
 
     def __init__(self) -> None:
-        self.ident = threading.get_ident()
+        self.ident = real.ident()
         self._clock = time.pthread_getcpuclockid(self.ident) if _HAS_THREAD_CLOCKS else None
         self._tick = 0
         self.cpu: float | None = None
@@ -74,12 +82,14 @@ class WatchedThread:
             return False
 
 
-class _ThisThread(threading.local):
+class ThisThread(Local):
+    """One value for each thread."""
+
     def __init__(self) -> None:
         self.thread = WatchedThread()
 
 
-this = _ThisThread()
+this = ThisThread()
 """`this.thread` is the calling thread's `WatchedThread`."""
 
 

@@ -23,9 +23,10 @@ HELD_FROM = 0.05
 """Seconds from which one step of an event loop holds up those who wait for input, from its beginning."""
 _BUSY_SHARE = 0.8
 """A thread that used this share of the time between two ticks was on the CPU, whatever else is seen."""
-_LATE_SHARE = 0.2
-"""A tick that had to wait for the GIL waited for this thread if it used this share of the wait: on a crowded machine
-a busy thread gets no more."""
+_ITS_SHARE = 0.25
+"""A tick that took the GIL took it from this thread if it used this share of all CPU time since the last tick."""
+_RUNNING_SHARE = 0.2
+"""Where nothing else is known, a thread that used this share was running: on a crowded machine it gets no more."""
 _SHORTEST_PROBE = 20e-6
 """Seconds within a tick after which a thread's clock tells whether it runs without the GIL."""
 _WORTH_PROBING = 0.02
@@ -68,13 +69,13 @@ class Hold:
 
 
 class View:
-    """One tick. `late` is how many seconds it had to wait for the GIL, 0 if it did not: some thread had it then."""
+    """One tick. `took_gil`: whether some thread had the GIL when it was due (see `gilwait`), None if nobody knows."""
 
-    def __init__(self, codes: CodeTable, tick: int, late: float) -> None:
+    def __init__(self, codes: CodeTable, tick: int, *, took_gil: bool | None) -> None:
         self.codes = codes
         self.tick = tick
         self.now = perf_counter()
-        self._late = late
+        self._took_gil = took_gil
         self._process: float | None = None
         self._frames: dict[int, FrameType] | None = None
         self._walks: dict[int, Walk] = {}
@@ -111,14 +112,16 @@ class View:
 
     def _runs(self, thread: WatchedThread) -> bool:
         if self.clock(thread) is None:
-            return self._late > 0
+            return bool(self._took_gil)
         used, wall, all_used = _usage(thread)
         if used >= _BUSY_SHARE * wall:
             return True
         if used > _WORTH_PROBING * wall and thread.runs_now(_SHORTEST_PROBE):
             return True
-        # Late, so somebody had the GIL: this thread, if it used enough, and no others used much more.
-        return self._late > 0 and used >= _LATE_SHARE * self._late and 4 * used >= all_used
+        if self._took_gil is None:
+            return used >= _RUNNING_SHARE * wall
+        # Somebody had the GIL: this thread, if it used enough, and no others used much more.
+        return self._took_gil and used >= _ITS_SHARE * all_used and used > 0
 
     def share_of_cpu(self, thread: WatchedThread) -> float:
         """Return which part of a running thread's time it had the CPU: less than 1 beside other busy threads."""
