@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterable
@@ -17,7 +18,10 @@ from profkit.sampling.timeline import AWAITING
 
 
 class InFlight(NamedTuple):
-    """An operation that has not ended. `age` and `threshold` are seconds; `stack` is outermost first."""
+    """An operation that has not ended. `age` and `threshold` are seconds; `stack` is outermost first.
+
+    `threshold` is infinite where it is to leave no profile.
+    """
 
     name: str
     category: str
@@ -46,7 +50,7 @@ def list_in_flight(operations: Iterable[Operation], sampler: Sampler) -> list[In
                     tally.name,
                     tally.category,
                     now - operation.started,
-                    tally.slow_from,
+                    math.inf if operation.discarded else tally.slow_from,
                     threads.get(operation.thread.ident, ""),
                     request.request_id if request else "",
                     lines,
