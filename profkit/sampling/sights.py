@@ -249,6 +249,12 @@ class _Together:
             branches = random.sample(branches, _MOST_LOOKED_AT)
         return [branch for branch in branches if not _is_over(branch)]
 
+    def _outside_loops(self, stack: list[int]) -> list[int]:
+        """Return the part of a stack that runs an event loop, without what the loop runs: that may be another task."""
+        loops = self._view.codes.loops
+        inside = [position for position, place in enumerate(stack) if place >> OFFSET_BITS in loops]
+        return stack[inside[-1] + 1 :] if inside else stack
+
     def _joins(self, sight: Sight, pending: set[int]) -> bool:
         """Tell whether a strand only waits for branches."""
         waiter = sight.waiter
@@ -256,7 +262,12 @@ class _Together:
             id(waiter) in pending or _gathers(waiter, pending) or _is_of_thread(waiter)
         ):
             return True
-        joining = self._view.codes.joining
+        codes = self._view.codes
+        if sight.state not in AWAITING and any(
+            place >> OFFSET_BITS in codes.loops for place in sight.stack or ()
+        ):
+            return True  # it runs an event loop, whose tasks are branches
+        joining = codes.joining
         return any(place >> OFFSET_BITS in joining for place in (sight.stack or ())[:_JOINS_WITHIN])
 
     def _stack(self, branch: Branch | None, joined: dict[Branch | None, bool]) -> list[int] | None:
@@ -272,7 +283,9 @@ class _Together:
             parent = branch.parent if branch.parent in self._sights else None
             above = self._stack(parent, joined)
             if stack is not None:
-                stack = stack + (above if above and joined[parent] else self._recording.root)
+                stack = stack + (
+                    self._outside_loops(above) if above and joined[parent] else self._recording.root
+                )
         self._stacks[branch] = stack
         return stack
 
