@@ -8,6 +8,7 @@ import sys
 import weakref
 from typing import Protocol
 
+from profkit.sampling import greenlets
 from profkit.sampling.threads import WatchedThread, this
 
 
@@ -32,8 +33,17 @@ def add(profiler: Hooked) -> None:
     _hooked.add(profiler)
 
 
-def store_at_the_end_of_a_child() -> None:
-    """Do so in a child of multiprocessing too, which ends without the interpreter's own exit functions."""
+def prepare() -> None:
+    """Make the process ready for a profiler that begins to watch."""
+    greenlets.follow()
+    _store_at_the_end_of_a_child()
+
+
+store_at_the_end_of_a_child = prepare  # until configure() calls it by its name
+
+
+def _store_at_the_end_of_a_child() -> None:
+    """Store what there is in a child of multiprocessing too, which ends without the interpreter's exit functions."""
     util = sys.modules.get("multiprocessing.util")
     if util is not None and not _finalizers:
         _finalizers.append(util.Finalize(None, _shut_down, exitpriority=-100))
@@ -46,12 +56,13 @@ def _shut_down() -> None:
 
 def _begin_anew() -> None:
     _finalizers.clear()
+    greenlets.reset()
     this.thread = WatchedThread()  # the parent's clock is none of ours
     for profiler in list(_hooked):
         profiler.after_fork()
     util = sys.modules.get("multiprocessing.util")
     if util is not None:  # which first forgets what is to be done at the exit, and then calls this
-        util.register_after_fork(_hooked, lambda _hooked: store_at_the_end_of_a_child())  # pyright: ignore[reportUnknownLambdaType]
+        util.register_after_fork(_hooked, lambda _hooked: _store_at_the_end_of_a_child())  # pyright: ignore[reportUnknownLambdaType]
 
 
 if hasattr(os, "register_at_fork"):
