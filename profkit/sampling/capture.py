@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from time import perf_counter
 
+from profkit.sampling import real
 from profkit.sampling.calltree import CallTree
 from profkit.sampling.codes import CodeTable
 from profkit.sampling.recording import Recording
@@ -43,13 +44,12 @@ class Capture:
         """Take one sample of everything."""
         self.ticks += 1
         frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # documented
-        for thread in threading.enumerate():
-            frame = frames.get(thread.ident or 0)
-            if frame is None or thread.ident == self._hidden or thread.name in OWN_THREADS:
+        for ident, name, native_id in _threads(frames):
+            frame = frames.get(ident)
+            if frame is None or ident == self._hidden:
                 continue
-            cpu = cpu_seconds(thread.native_id) if thread.native_id else None
-            name = f"[thread {thread.name}]"
-            self._observe(now, (thread.ident or 0, name), walk(frame, self._codes).places, cpu)
+            cpu = cpu_seconds(native_id) if native_id else None
+            self._observe(now, (ident, f"[{name}]"), walk(frame, self._codes).places, cpu)
         del frames
         for loop in self._loops:
             for task in asyncio.all_tasks(loop):
@@ -79,3 +79,15 @@ class Capture:
             recording.main.cpu_seen = cpu
         stack.append(self._codes.synthetic(branch[1]))
         recording.observe(recording.main, wall, wall, self.tree.insert(stack), state, NOBODY, used)
+
+
+def _threads(idents: Iterable[int]) -> Iterator[tuple[int, str, int | None]]:
+    """Yield the ident, name and kernel id of each thread but our own. gevent makes `threading` know greenlets only."""
+    if real.is_patched():
+        for ident in idents:
+            if not real.is_ours(ident):
+                yield ident, f"greenlets of thread {ident}", None
+        return
+    for thread in threading.enumerate():
+        if thread.ident is not None and thread.name not in OWN_THREADS:
+            yield thread.ident, f"thread {thread.name}", thread.native_id

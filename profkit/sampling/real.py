@@ -83,6 +83,11 @@ def ident() -> int:
     return found
 
 
+def is_ours(number: int) -> bool:
+    """Tell whether a thread with this ident was begun by `start` in a patched process."""
+    return number in _ours
+
+
 def lock() -> threading.Lock:
     """Return a lock of threads."""
     made: threading.Lock = original("_thread", "allocate_lock")()
@@ -180,7 +185,7 @@ class _Polled:
     def wait(self, timeout: float | None = None) -> None:
         self._lock.release()
         try:
-            if ident() in _ours:
+            if is_ours(ident()):
                 self._signal.wait(-1 if timeout is None else max(0.0, timeout))
             else:
                 time.sleep(_POLL)
