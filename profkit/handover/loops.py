@@ -20,25 +20,24 @@ from profkit.operations import Operation, current
 from profkit.sampling.branches import add
 from profkit.sampling.threads import this
 
-_originals: dict[type, Callable[..., None]] = {}
+_originals: dict[Any, Callable[..., None]] = {}
 
 
 def install() -> None:
     """Hook `run_forever` of asyncio's loops, and of uvloop's if it is there; once, however often it is called."""
     uvloop = sys.modules.get("uvloop")
-    for kind in (base_events.BaseEventLoop, getattr(uvloop, "Loop", None)):
-        if isinstance(kind, type) and kind not in _originals:
-            original = kind.run_forever
-            _originals[kind] = original
-            kind.run_forever = _hooked(original)  # type: ignore[method-assign]
+    kinds: tuple[Any, ...] = (base_events.BaseEventLoop, getattr(uvloop, "Loop", None))
+    for kind in kinds:
+        if kind is not None and kind not in _originals:
+            original = _originals[kind] = kind.run_forever
+            kind.run_forever = _hooked(original)
 
 
 def uninstall() -> None:
     """Take the hooks out, unless others have put theirs around them."""
     for kind, original in list(_originals.items()):
-        hooked: Any = kind.run_forever  # type: ignore[attr-defined]
-        if getattr(hooked, "__wrapped__", None) is original:
-            kind.run_forever = original  # type: ignore[attr-defined]
+        if getattr(kind.run_forever, "__wrapped__", None) is original:
+            kind.run_forever = original
             del _originals[kind]
 
 

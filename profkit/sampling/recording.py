@@ -13,6 +13,8 @@ from profkit.sampling.branches import MAX_BRANCHES, Branch
 from profkit.sampling.calltree import CallTree
 from profkit.sampling.timeline import COLLECTING, NOBODY, Timeline
 
+_LONGEST_FIRST = 0.1
+"""Seconds before the first look that are taken to be what it sees."""
 _LONG_GAP = 2.5
 """Mean gaps between looks, over which a gap stands for what was before it as much as for what comes after."""
 
@@ -124,10 +126,18 @@ class Recording:
             for track in tracks:
                 track.timeline.extend(seconds / len(tracks), until - self.started)
 
-    def begin_look(self, now: float) -> float:
-        """Begin a look; return the seconds it stands for, those since the last one."""
-        if now - self.seen > _LONG_GAP * self.mean_gap and self.ticks > 1:
-            self._share_gap(now)
+    def begin_look(self, now: float, *, held: bool = True) -> float:
+        """Begin a look; return the seconds it stands for, those since the last one.
+
+        `held` tells that what is seen now had the GIL all the time: then a long gap was its own. Else the sampler came
+        late for reasons of the machine's.
+        """
+        if not held:
+            if self.ticks > 1 and now - self.seen > _LONG_GAP * self.mean_gap:
+                self._share_gap(now)
+            elif not self.ticks and now - self.seen > _LONGEST_FIRST:
+                self.unobserved += now - self.seen - _LONGEST_FIRST
+                self.seen = now - _LONGEST_FIRST
         wall = max(0.0, now - self.seen)
         self.seen = max(now, self.seen)
         self.ticks += 1

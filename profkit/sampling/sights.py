@@ -133,7 +133,9 @@ def _nothing_to_give() -> None:
 
 
 def _give_alone(operation: Operation, recording: Recording, view: View, sight: Sight) -> None:
-    _Share(recording, view, recording.begin_look(view.now), 1).give(operation, recording.main, sight)
+    _Share(recording, view, recording.begin_look(view.now, held=view.had_to_wait), 1).give(
+        operation, recording.main, sight
+    )
 
 
 class _Share(NamedTuple):
@@ -238,7 +240,12 @@ class _Together:
         recording = self._recording
         new = [one.started for one in self._at_work if one is not None and one not in recording.tracks]
         recording.catch_up(min(new, default=math.inf))
-        share = _Share(recording, self._view, recording.begin_look(self._view.now), len(self._at_work))
+        share = _Share(
+            recording,
+            self._view,
+            recording.begin_look(self._view.now, held=self._view.had_to_wait),
+            len(self._at_work),
+        )
         for branch in self._at_work:
             strand: Strand = self._operation if branch is None else branch
             share.give(strand, recording.track(branch), self._sights[branch], self._stacks[branch])

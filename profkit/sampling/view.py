@@ -93,6 +93,11 @@ class View:
             found = self._walks[ident] = walk(self._frames.get(ident), self.codes)
         return found
 
+    @property
+    def had_to_wait(self) -> bool:
+        """Whether the tick came when a thread let the GIL be taken from it."""
+        return bool(self._took_gil)
+
     def close(self) -> None:
         """Let go of every frame."""
         self._frames = None

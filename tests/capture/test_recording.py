@@ -119,6 +119,30 @@ def test_halving_keeps_the_proportions() -> None:
     assert sum(span.wall for span in spans if span.node) == pytest.approx(1000 * 2 / 3, rel=0.2)
 
 
+def test_a_late_look_is_as_good_a_guess_as_the_one_before_it() -> None:
+    recording, now = recorded([(0.01, [(0, 1, RUNNING)])] * 10)
+    wall = recording.begin_look(now + 0.4, held=False)
+    recording.observe(recording.main, wall, wall, 2, RUNNING, NOBODY, 0.0)
+    ((first, second),) = spans_of(recording)
+    assert (first.wall, second.wall) == (pytest.approx(0.3), pytest.approx(0.2))
+
+
+def test_what_held_the_gil_has_all_of_a_long_gap() -> None:
+    recording, now = recorded([(0.01, [(0, 1, RUNNING)])] * 10)
+    wall = recording.begin_look(now + 0.4, held=True)
+    recording.observe(recording.main, wall, wall, 2, RUNNING, NOBODY, 0.0)
+    ((first, second),) = spans_of(recording)
+    assert (first.wall, second.wall) == (pytest.approx(0.1), pytest.approx(0.4))
+
+
+def test_a_first_look_that_comes_late_knows_nothing_of_the_beginning() -> None:
+    recording = Recording(CallTree(CodeTable()), 100.0, 1000, 0.0)
+    wall = recording.begin_look(100.5, held=False)
+    recording.observe(recording.main, wall, wall, 2, RUNNING, NOBODY, 0.0)
+    assert (wall, recording.unobserved) == (pytest.approx(0.1), pytest.approx(0.4))
+    assert total(recording) == pytest.approx(0.5)
+
+
 def test_any_number_of_branches_is_bounded() -> None:
     recording = Recording(CallTree(CodeTable()), 0.0, 400, 0.0)
     for tick in range(1, 5_001):
