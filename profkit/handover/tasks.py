@@ -13,9 +13,9 @@ from typing import Any, cast
 from weakref import WeakKeyDictionary, ref
 
 from profkit.handover.threads import hook_anyio
-from profkit.handover.work import FollowedBranch, in_flight, starter, within
+from profkit.handover.work import FollowedBranch, being_made, forget, in_flight, of_tasks, starter
 from profkit.operations import Operation, current
-from profkit.sampling.branches import add
+from profkit.sampling.branches import Branch, add
 from profkit.sampling.threads import this
 
 Maker = Callable[..., Any]
@@ -31,15 +31,14 @@ class _Watch:
     """What our factories of one loop share: there is more than one when others were set over ours.
 
     `context` is the empty one of the done callbacks: a copy for each would keep its values alive.
-    `making` is the factory that is making a task now, so that a task is told of once.
+    `making` is the factory that is making a task now, so that a task is told of once; True if none is to tell.
     """
 
-    __slots__ = ("context", "making", "on")
+    __slots__ = ("context", "making")
 
     def __init__(self) -> None:
         self.context = Context()
-        self.making: Factory | None = None
-        self.on = True
+        self.making: Factory | bool | None = None
 
 
 class Factory:
@@ -63,14 +62,16 @@ class Factory:
 
     def make(self, loop: asyncio.AbstractEventLoop, coro: object, **kwargs: object) -> object:
         """Be the task factory."""
-        operation = current.get()
-        if operation is not None and self._is_to_tell(operation):
-            return self._tell(operation, self.inner or _make_plain, loop, coro, kwargs)
         inner = self.inner
+        operation = current.get()
+        if operation is not None:
+            making = self.watch.making
+            if (making is None or making is self) and (not operation.ended or in_flight(operation)):
+                return self._tell(operation, inner, loop, coro, kwargs)
         if inner is not None:
             return inner(loop, coro, **kwargs)
         task: Any = _tasks.Task(coro, loop=loop, **kwargs)
-        if task._source_traceback:  # noqa: SLF001 - as in _make_plain, without the call of it
+        if task._source_traceback:  # noqa: SLF001 - in debug mode a task has it
             _hide_factory(task)
         return task
 
@@ -80,52 +81,67 @@ class Factory:
         self, constructor: Maker, coro: object, *, loop: asyncio.AbstractEventLoop, **kwargs: object
     ) -> object:
         """Be the task constructor in an eager factory; anyio calls it itself, since its tasks must not be eager."""
+
+        def construct(loop: asyncio.AbstractEventLoop, coro: object, **kwargs: object) -> object:
+            return constructor(coro, loop=loop, **kwargs)
+
         operation = current.get()
-        if operation is None or not self._is_to_tell(operation):
-            return constructor(coro, loop=loop, **kwargs)
-
-        def make(loop: asyncio.AbstractEventLoop, coro: object, **kwargs: object) -> object:
-            return constructor(coro, loop=loop, **kwargs)
-
-        return self._tell(operation, make, loop, coro, kwargs)
-
-    def _is_to_tell(self, operation: Operation) -> bool:
-        watch = self.watch
-        if not watch.on or (watch.making is not None and watch.making is not self):
-            return False
-        return not operation.ended or in_flight(operation) is not None
+        if operation is None or self.watch.making not in (None, self) or not in_flight(operation):
+            return construct(loop, coro, **kwargs)
+        return self._tell(operation, construct, loop, coro, kwargs)
 
     def _tell(
         self,
         operation: Operation,
-        make: Maker,
+        inner: Maker | None,
         loop: asyncio.AbstractEventLoop,
         coro: object,
         kwargs: dict[str, object],
-    ) -> object:
+    ) -> Any:  # noqa: ANN401 - a task of any kind
         thread = this.thread
         branch = FollowedBranch(_name_of(coro), starter(thread))
         branch.thread = thread
-        watch = self.watch
-        making, watch.making = watch.making, self
-        token = within.set(branch)
+        if inner is None:
+            task = _tasks.Task(coro, loop=loop, **kwargs)
+            if task._source_traceback:  # noqa: SLF001 - as above
+                _hide_factory(task)
+        else:
+            task = self._make_by(inner, branch, loop, coro, kwargs)
         try:
-            task = make(loop, coro, **kwargs)
-        finally:
-            within.reset(token)
-            watch.making = making
-        try:
-            branch.task = ref(task)
-            if task.done():  # an eager one
+            if (inner is not None or kwargs) and task.done():  # an eager one
+                branch.task = ref(task)
                 branch.end()
             else:
+                reference = ref(task, forget)
+                of_tasks[reference] = branch
+                branch.task = reference
                 # A factory may have been lent to another loop, and two threads cannot run in one context at once.
-                context = watch.context if self.loop == id(loop) else Context()
+                context = self.watch.context if self.loop == id(loop) else Context()
                 task.add_done_callback(branch.done, context=context)
             add(operation, branch)
         except Exception:  # noqa: BLE001 - a task of somebody's own making, that cannot be followed
             return task
         return task
+
+    def _make_by(
+        self,
+        inner: Maker,
+        branch: Branch,
+        loop: asyncio.AbstractEventLoop,
+        coro: object,
+        kwargs: dict[str, object],
+    ) -> object:
+        watch, key = self.watch, id(loop)
+        making, watch.making = watch.making, self
+        outer, being_made[key] = being_made.get(key), branch
+        try:
+            return inner(loop, coro, **kwargs)
+        finally:
+            watch.making = making
+            if outer is None:
+                del being_made[key]
+            else:
+                being_made[key] = outer
 
 
 def watch_loop(loop: asyncio.AbstractEventLoop) -> None:
@@ -140,14 +156,15 @@ def watch_loop(loop: asyncio.AbstractEventLoop) -> None:
                 watch = _watches[loop] = _Watch()
             ours = Factory(factory, loop, watch)
             loop.set_task_factory(cast("Any", ours.make if factory is None else ours))
-        ours.watch.on = True
+        if ours.watch.making is True:
+            ours.watch.making = None
 
 
 def watched(loop: asyncio.AbstractEventLoop) -> bool:
     """Tell whether our factory is the one that `loop` calls: an application may set its own at any time."""
     with suppress(Exception):
         ours = _ours(loop.get_task_factory())
-        return ours is not None and ours.watch.on
+        return ours is not None and ours.watch.making is not True
     return False
 
 
@@ -156,7 +173,7 @@ def unwatch_loop(loop: asyncio.AbstractEventLoop) -> None:
     with suppress(Exception):
         watch = _watches.get(loop)
         if watch is not None:
-            watch.on = False
+            watch.making = True
         ours = _ours(loop.get_task_factory())
         if ours is not None:
             loop.set_task_factory(ours.inner)
@@ -170,14 +187,6 @@ def _ours(factory: object) -> Factory | None:
         return factory
     owner = factory.__self__ if isinstance(factory, MethodType) else None
     return owner if isinstance(owner, Factory) else None
-
-
-def _make_plain(loop: asyncio.AbstractEventLoop, coro: object, **kwargs: object) -> object:
-    """Make a task as a loop without a factory does."""
-    task: Any = _tasks.Task(coro, loop=loop, **kwargs)
-    if task._source_traceback:  # noqa: SLF001 - in debug mode a task has it
-        _hide_factory(task)
-    return task
 
 
 def _hide_factory(task: Any) -> None:  # noqa: ANN401 - as above

@@ -38,7 +38,7 @@ class _State:
 
 class _Here(threading.local):
     handing = False
-    """True while a pool takes work: a thread that it starts is a worker, not work."""
+    """True while work is handed over: a thread that a pool starts meanwhile is a worker, not work."""
 
 
 _here = _Here()
@@ -145,11 +145,14 @@ def _start_for(original: Function) -> Function:
             original(self)
             return
         work = ThreadWork(operation, self, name_of(_function_of(self)))
+        _here.handing = True
         try:
             original(self)
         except BaseException:
             work.give_back(self)
             raise
+        finally:
+            _here.handing = False
         add(operation, work.branch)
 
     return start
@@ -164,7 +167,9 @@ def _is_work(thread: threading.Thread) -> bool:
     if package in _SERVERS:
         hook_anyio()  # imported only now, if it is this that starts
         return False
-    return getattr(thread, "ident", None) is None  # or starting it again will fail
+    with suppress(Exception):  # one that was not made properly
+        return thread.ident is None  # or starting it again will fail
+    return False
 
 
 def _function_of(thread: threading.Thread) -> object:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+from asyncio import _get_running_loop  # pyright: ignore[reportPrivateUsage]  # exported for event loops
 from collections.abc import Callable
-from contextvars import Context, ContextVar, Token
+from contextvars import Context, Token
 from sys import _getframe  # pyright: ignore[reportPrivateUsage]  # documented, and the only way to a frame
 from threading import Thread
 from time import perf_counter
 from types import MethodType
 from typing import Any, NamedTuple, cast
+from weakref import ref
 
 from profkit.operations import Operation, current
 from profkit.sampling.branches import Branch
 from profkit.sampling.threads import WatchedThread, this
 
-within: ContextVar[Branch | None] = ContextVar("profkit_branch", default=None)
-"""The branch that is the running task, or that started what runs. A new task copies its maker's context, so this is
-set while it is made: 0.2 us, a third of what a weak mapping of tasks costs."""
+of_tasks: dict[ref[Any], Branch] = {}
+"""The branches of tasks, by weak references that take themselves out (`forget`): half the cost of a weak mapping."""
+forget = of_tasks.pop
+being_made: dict[int, Branch] = {}
+"""By the id of its loop, the branch of a task that is being made: an eager one runs before anybody has it."""
 
 
 class FollowedBranch(Branch):
@@ -123,14 +128,13 @@ def in_flight(operation: Operation | None) -> Operation | None:
 
 def starter(thread: WatchedThread) -> Branch | None:
     """Return the branch that runs now in the calling thread, whose watched one is given."""
-    branch = within.get()
-    work = thread.branch
-    # `asyncio.to_thread` copies the context of the task; the work is nearer.
-    if work is not None and (branch is None or branch.thread is not thread):
-        branch = work
-    while branch is not None and branch.ended:
-        branch = branch.parent
-    return branch
+    loop = _get_running_loop()
+    if loop is not None:
+        task = asyncio.current_task(loop)
+        branch = None if task is None else of_tasks.get(ref(task)) or being_made.get(id(loop))
+        if branch is not None:
+            return branch
+    return thread.branch
 
 
 def name_of(function: object, args: tuple[object, ...] = ()) -> str:
