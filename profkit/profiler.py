@@ -185,17 +185,21 @@ class PerformanceProfiler:
         self,
         seconds: float,
         *,
+        scope: str = "process",
         stop: threading.Event | None = None,
         loops: Iterable[asyncio.AbstractEventLoop] = (),
     ) -> Profile:
-        """Record the whole process for `seconds`, or until `stop` is set; stored too if there is a store.
+        """Record every thread and task of the process for `seconds`, or until `stop` is set.
 
-        Blocks: call it from a thread. Suspended tasks of `loops` are seen besides the threads.
+        Whether an operation is in flight or not; stored too if there is a store. Blocks: call it from a thread. The
+        suspended tasks are those of `loops`, by default of all event loops. `scope` is "process", there is no other.
 
         Raises:
             CaptureBusy: another capture is going on.
-            ConfigurationError: `seconds` is not from 0.05 to 60.
+            ConfigurationError: `seconds` is not from 0.05 to 60, or the scope is another.
         """
+        if scope != "process":
+            raise ConfigurationError(f'scope={scope!r} is not allowed: give "process"')
         profile = self._process_capture.record(seconds, self.settings, stop, loops)
         recorder = self._recorder
         if recorder is not None and not recorder.submit(profile):

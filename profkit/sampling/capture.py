@@ -1,4 +1,4 @@
-"""A capture of the whole process for a while: every thread, and every suspended task of the loops given."""
+"""A capture of the whole process for a while: every thread, and every suspended task."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from time import perf_counter
+from typing import Any
 
 from profkit.sampling import real
 from profkit.sampling.calltree import CallTree
@@ -25,13 +26,16 @@ OWN_THREADS = frozenset({"profkit-sampler", "profkit-recorder", "profkit-capture
 
 
 class Capture:
-    """One timeline for each thread and task, over one call tree whose roots name them."""
+    """One timeline for each thread and task, over one call tree whose roots name them.
+
+    The tasks are those of `loops`, or if there are none, of all loops of the process.
+    """
 
     def __init__(
         self, codes: CodeTable, loops: Iterable[asyncio.AbstractEventLoop], limit: int, hidden: int
     ) -> None:
         self._codes = codes
-        self._loops = tuple(loops)
+        self._loops = tuple(loops) or tuple(_loops())
         self._limit = limit
         self._hidden = hidden  # the ident of the thread that asked, which only waits
         self.started = perf_counter()
@@ -91,3 +95,14 @@ def _threads(idents: Iterable[int]) -> Iterator[tuple[int, str, int | None]]:
     for thread in threading.enumerate():
         if thread.ident is not None and thread.name not in OWN_THREADS:
             yield thread.ident, f"thread {thread.name}", thread.native_id
+
+
+def _loops() -> set[asyncio.AbstractEventLoop]:
+    """Return the event loops that have tasks; asyncio keeps a list of all of these, of all threads."""
+    scheduled: Any = getattr(asyncio.tasks, "_scheduled_tasks", ())
+    for _ in range(100):
+        try:
+            return {task.get_loop() for task in list(scheduled) if not task.done()}
+        except RuntimeError:  # another thread begins or ends tasks at this moment
+            continue
+    return set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import subprocess
@@ -367,6 +368,33 @@ def test_a_capture_of_the_process_has_a_root_for_each_thread(make_captured: Any,
     )
     assert seconds == pytest.approx(profile.wall, rel=0.1)
     assert captured.all() == [profile]
+
+
+def test_a_capture_sees_the_tasks_of_every_loop(make_captured: Any) -> None:
+    captured = make_captured()
+
+    async def wait_for_rain() -> None:
+        await asyncio.sleep(10)
+
+    async def main(started: threading.Event, stop: threading.Event) -> None:
+        task = asyncio.create_task(wait_for_rain())
+        started.set()
+        await asyncio.to_thread(stop.wait)
+        task.cancel()
+
+    started, stop = threading.Event(), threading.Event()
+    thread = threading.Thread(target=lambda: asyncio.run(main(started, stop)))
+    thread.start()
+    started.wait()
+    try:
+        profile = captured.profiler.capture(0.2, scope="process")
+    finally:
+        stop.set()
+        thread.join()
+    names = {frame.qualname.rpartition(".")[2] for frame in profile.frames}
+    assert {"wait_for_rain", "main"} <= names
+    with pytest.raises(ConfigurationError, match='give "process"'):
+        captured.profiler.capture(0.2, scope="thread")
 
 
 def test_one_capture_of_the_process_at_a_time(captured: Any) -> None:
