@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import sys
 from collections.abc import Container
 from types import FrameType
@@ -35,7 +36,7 @@ _NOT_NATIVE = 1
 
 
 class Moment(NamedTuple):
-    """When a sample is due: the frame, the C function that returned to it ("" if none did), the thread's CPU seconds."""
+    """When a sample is due: the frame, the C function that returned to it ("" if none), the thread's CPU seconds."""
 
     frame: FrameType | None
     native: str
@@ -55,6 +56,11 @@ class EventRecording(Recording):
         super().__init__(CallTree(CodeTable()), started, limit, 0.0)
         self.cpu = self.main.cpu_seen = cpu
         self.natives: dict[int, str] = {}
+
+    @property
+    def mean_gap(self) -> float:
+        """However long the last sample is ago: what the operation does at this one took so long."""
+        return math.inf
 
     def resolver(self) -> Resolver:
         return _EventResolver(self)
@@ -90,7 +96,7 @@ class _EventView(View):
 
     def __init__(self, thread: WatchedThread, recording: EventRecording, moment: Moment) -> None:
         codes = recording.tree.codes
-        super().__init__(codes, 0, 0.0)
+        super().__init__(codes, 0, took_gil=None)
         self._thread = thread
         self._native = bool(moment.native)
         self._cpu = moment.cpu

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 import time
 from functools import cache
 from sys import _getframe  # pyright: ignore[reportPrivateUsage]  # documented, and the only way to a caller
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from profkit.engines.events import EventRecording, Moment, observe
 from profkit.operations import Operation
+from profkit.sampling import real
 
 if TYPE_CHECKING:
     from pyinstrument.stack_sampler import StackSampler
@@ -62,7 +62,7 @@ class Session:
         self._watchdog = profiler.sampler
         self._interval = max(profiler.settings.interval, _SHORTEST)
         self._limit = profiler.settings.max_samples
-        self._ident = threading.get_ident()
+        self._ident = real.ident()
         self._sampler: StackSampler | None = None
         self._recording: EventRecording | None = None
         self._hook: object = None
@@ -92,6 +92,8 @@ class Session:
         sampler: StackSampler = stacks.get_stack_sampler()
         if any(self._is_around(one, stacks) for one in sampler.subscribers):
             return _NESTED
+        if hook is not None and not sampler.subscribers:
+            return _NESTED  # in another greenlet of this thread
         self._sampler = sampler
         sampler.subscribe(self.sampled, desired_interval=self._interval, use_async_context=False)
         self._hook = sys.getprofile()
@@ -113,7 +115,7 @@ class Session:
 
     def stop(self) -> str:
         """Sample no more; return why what was sampled does not show the whole operation, "" if it does."""
-        if threading.get_ident() != self._ident:
+        if real.ident() != self._ident:
             return _MOVED  # its thread's hook takes itself out when it finds the operation gone
         if self.operation not in self._registry:
             return ""  # so it did in a forked child, where nothing is kept of it
