@@ -99,7 +99,8 @@ def _threads(idents: Iterable[int]) -> Iterator[tuple[int, str, int | None]]:
 
 def _loops() -> set[asyncio.AbstractEventLoop]:
     """Return the event loops that have tasks; asyncio keeps a list of all of these, of all threads."""
-    scheduled: Any = getattr(asyncio.tasks, "_scheduled_tasks", ())
+    names = "_scheduled_tasks", "_all_tasks"  # from 3.12 on, and before
+    scheduled: Any = next((found for name in names if (found := getattr(asyncio.tasks, name, None))), ())
     for _ in range(100):
         try:
             return {task.get_loop() for task in list(scheduled) if not task.done()}
