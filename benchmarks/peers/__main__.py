@@ -7,6 +7,7 @@ quarters of an hour. The first time, and whenever the versions change, it sets u
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -33,7 +34,7 @@ def main() -> int:
     started = time.monotonic()
     sink = Sink()
     try:
-        print(f"{what}; {time.strftime('%Y-%m-%d')}\n")
+        print(f"{what}; {time.strftime('%Y-%m-%d')}; load {os.getloadavg()[0]:.1f} before the start\n")
         print(*table.head(peers), sep="\n", flush=True)
         for row in rows:
             cells = {peer: _measure(Places(interpreter, sink), row, peer, asked.pairs) for peer in peers}

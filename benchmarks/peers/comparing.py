@@ -42,6 +42,8 @@ def compare(places: Places, row_name: str, peer: str, pairs: int) -> Cell:
     try:
         if row.how is How.SHARES:
             return _compare_shares(row, [_shares(places, row_name, peer) for _ in range(count)])
+        if row.how is How.ALONE:
+            return _compare_values(row, [(0.0, _alone(places, row_name, peer)) for _ in range(count)])
         return _compare_values(row, _pairs(places, row_name, peer, count))
     except NoFigure as reason:
         return Cell(str(reason))
@@ -53,14 +55,21 @@ def _shares(places: Places, row_name: str, peer: str) -> tuple[Shares, Shares]:
         return process.measure_shares()
 
 
+def _alone(places: Places, row_name: str, peer: str) -> float:
+    with Measuring(places, row_name, peer) as process:
+        return process.measure(peer)
+
+
 def _pairs(places: Places, row_name: str, peer: str, count: int) -> list[tuple[float, float]]:
     """Return (bare, peer) of each pair: from one process if both can be in one, else each time few from fresh ones."""
     row = ROWS[row_name]
     together = PEERS[peer].rests and not row.apart
     pairs: list[tuple[float, float]] = []
+    turns = 0
     while len(pairs) < count:
         with _sides(places, row_name, peer, together=together) as sides:
-            turns = 1 if row.how is How.ALONE else _warm_up(row, sides)
+            _pair(sides, 1, 0)  # warming up
+            turns = turns or _turns(row, sides)
             some = count - len(pairs) if together else min(_FROM_ONE, count - len(pairs))
             pairs += [_pair(sides, turns, number) for number in range(some)]
     return pairs
@@ -75,9 +84,10 @@ def _sides(places: Places, row_name: str, peer: str, *, together: bool) -> Gener
         yield partial(bare.measure, BARE), partial(profiled.measure, peer)
 
 
-def _warm_up(row: type[Row], sides: tuple[Side, Side]) -> int:
-    """Measure once for nothing; return how many turns a pair needs, one if the difference is plain to see."""
-    _pair(sides, 1, 0)
+def _turns(row: type[Row], sides: tuple[Side, Side]) -> int:
+    """Return how many turns a pair needs: one if the difference is plain to see."""
+    if row.turns == 1:
+        return 1
     bare, peer = _pair(sides, 1, 1)
     return 1 if peer > _PLAIN * bare else row.turns
 
@@ -99,7 +109,8 @@ def _compare_values(row: type[Row], pairs: list[tuple[float, float]]) -> Cell:
     else:
         values = [peer for _, peer in pairs]
     low, middle, high = (row.form.format(value) for value in _quartiles(values))
-    return Cell(middle, len(pairs), low, high, bare=[bare for bare, _ in pairs])
+    bare = [] if row.how is How.ALONE else [bare for bare, _ in pairs]
+    return Cell(middle, len(pairs), low, high, bare=bare)
 
 
 def _compare_shares(row: type[Row], runs: Sequence[tuple[Shares, Shares]]) -> Cell:

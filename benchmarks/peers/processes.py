@@ -19,7 +19,7 @@ from benchmarks.peers.rows.base import How
 from benchmarks.peers.sink import Sink
 
 Shares = Mapping[str, float]
-PATIENCE = 120.0
+PATIENCE = 60.0
 """Seconds that one measurement may take."""
 
 

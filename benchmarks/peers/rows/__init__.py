@@ -8,7 +8,7 @@ from benchmarks.peers.rows.computing import Awaits, Fib, Orjson, TreeWalk
 from benchmarks.peers.rows.concurrent import FourThreads, InnocentThread, Overlapping, Suspended
 from benchmarks.peers.rows.memory import LongOperation
 from benchmarks.peers.rows.truth import Bursts, Gather, KnownParts
-from benchmarks.peers.rows.web import HelloWorld
+from benchmarks.peers.rows.web import HelloWorld, HelloWorldCpu
 
 ROWS: dict[str, type[Row]] = {
     "sync-call": SyncCall,
@@ -20,6 +20,7 @@ ROWS: dict[str, type[Row]] = {
     "innocent": InnocentThread,
     "four-threads": FourThreads,
     "hello": HelloWorld,
+    "hello-cpu": HelloWorldCpu,
     "overlapping": Overlapping,
     "suspended": Suspended,
     "memory": LongOperation,

@@ -32,7 +32,7 @@ class TreeWalk(Row):
 
     def measure(self, peer: Peer) -> dict[str, float]:
         def walk_tree() -> None:
-            for _ in range(4):
+            for _ in range(2):
                 walk(self._tree)
 
         return {"value": cpu_seconds(lambda: run(peer, walk_tree))}
@@ -63,7 +63,7 @@ class Orjson(Row):
 
     def measure(self, peer: Peer) -> dict[str, float]:
         def encode_and_decode() -> None:
-            for _ in range(10):
+            for _ in range(4):
                 orjson.dumps(self._document)
                 orjson.loads(self._encoded)
 

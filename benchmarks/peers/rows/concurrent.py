@@ -61,6 +61,7 @@ class Suspended(Row):
 
     title = "1,000 suspended operations, extra % of a core"
     how = How.EXTRA
+    runs = 5
     form = "{:.1f}"
     bare = "{:.1f} %"
 

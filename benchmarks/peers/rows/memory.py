@@ -20,7 +20,6 @@ class LongOperation(Row):
     how = How.ALONE
     runs = 1
     form = "{:,.0f}"
-    bare = "{:,.0f} KB/s"
 
     def measure(self, peer: Peer) -> dict[str, float]:
         found: list[float] = []
