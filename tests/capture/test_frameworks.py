@@ -190,9 +190,8 @@ def test_a_slow_fastapi_endpoint_has_its_stack(
         client.get("/async")
     first, second = captured.all()
     assert (roots_of(first), roots_of(second)) == ({"sync"}, {"session"})
-    assert seconds_of(first)["spin"] == pytest.approx(0.1, abs=0.05)
-    assert seconds_of(second)["spin"] == pytest.approx(0.1, abs=0.05)
-    assert second.wall == pytest.approx(0.1, abs=0.05)
+    assert seconds_of(first)["spin"] > first.wall / 2
+    assert seconds_of(second)["spin"] > second.wall / 2
 
 
 def test_starlette_takes_sync_and_async_endpoints(make_captured: Any) -> None:
