@@ -6,8 +6,9 @@ import os
 import platform
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
+from typing import NamedTuple
 
 from profkit.config import Settings
 from profkit.masking import masker
@@ -33,8 +34,7 @@ _SWITCH_WAIT = 2.0
 """And how many of the interpreter's switch intervals: a tick waits that long for the GIL."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
+class Finished(NamedTuple):
     """What the caller's side hands over: the recorder's thread is the first to look into it.
 
     `start_ns` is UTC, nanoseconds since the epoch. `id` is empty where the profile has none yet.

@@ -5,13 +5,14 @@ from __future__ import annotations
 from itertools import islice
 
 from profkit.finished import Finished
+from profkit.sampling.recording import Recording
 from profkit_storage import Profile
 
 _ITEM = 2_000
-_SPAN = 250
-_NODE = 450
-_CHILD = 650
-_BRANCH = 1_500
+_SPAN = 200
+_NODE = 300
+_CHILD = 350
+_BRANCH = 900
 _MOST_COUNTED = 100
 """Branches whose spans are counted; the others are taken to have as many."""
 
@@ -25,6 +26,12 @@ def footprint(item: Finished | Profile) -> int:
     recording = operation.recording
     if recording is None:
         return size
-    spans = sum(len(track.timeline) for track in islice(list(recording.tracks.values()), _MOST_COUNTED))
-    parts = max(1.0, len(recording.tracks) / _MOST_COUNTED)
-    return size + int(_SPAN * spans * parts) + _NODE * len(recording.tree.places)
+    return size + _SPAN * _spans(recording) + _NODE * len(recording.tree.places)
+
+
+def _spans(recording: Recording) -> int:
+    strands = len(recording.tracks)
+    if strands == 1:
+        return len(recording.main.timeline)
+    counted = list(islice(list(recording.tracks.values()), _MOST_COUNTED))
+    return sum(len(track.timeline) for track in counted) * strands // len(counted)

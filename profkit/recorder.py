@@ -63,36 +63,36 @@ class Recorder:
     def submit(self, item: Item) -> bool:
         """Queue an operation, or a profile that is built already; False if there is no room.
 
-        Takes the same few microseconds however long the operation was: it begins no thread and writes no log.
+        Takes the same few microseconds however long the operation was: it waits for no lock, wakes no thread (which
+        may be given this one's processor at once), and writes no log. `tend` does, soon after.
         """
         size = footprint(item)
-        with self._changed:
-            reason = self._refusal(size)
-            if not reason:
-                self._queue.append((item, size))
-                self.queued_bytes += size
-                self._changed.notify_all()
+        reason = self._refusal(size)
         if reason:
             self.keeper.on_loss(item, reason)
             self._untold.append((reason, _name_of(item)))
             if len(self._untold) > _MOST_UNTOLD:  # nobody tends us
                 self.tell()
-        elif self._thread is None and self._sampler.idle:  # nobody else will see to it
+            return False
+        self._queue.append((item, size))
+        self.queued_bytes += size
+        if self._stopped:  # just now
+            self._clear("shut_down")
+            return False
+        if self._sampler.idle:  # nobody else will
             self.tend()
-        return not reason
+        return True
 
     def tend(self, *, counting: bool = False) -> None:
-        """See to it that the thread runs if there is work; `counting`: operations are being counted.
+        """See to it that what waits is worked on; `counting`: operations are being counted.
 
         For the sampler's thread, at its ticks.
         """
         if counting and self.rollups.due is None and self.rollups.stores and not self._stopped:
             self.rollups.expect()
-            self._start()
-            with self._changed:
-                self._changed.notify_all()
-        elif (self._queue or self.rollups.due is not None) and not self._is_alive():
-            self._start()
+            self._rouse()
+        elif self._queue or (self.rollups.due is not None and not self._is_alive()):
+            self._rouse()
         self.tell()
 
     def tell(self) -> None:
@@ -110,15 +110,16 @@ class Recorder:
         self.tell()
         deadline = monotonic() + timeout
         self._wanted |= self.rollups.has_more()
-        while not self._is_done():
-            if not self._start():
+        while True:
+            with self._changed:
+                if self._is_done():
+                    return True
+            if not self._rouse():
                 return False
             with self._changed:
-                self._changed.notify_all()
                 left = deadline - monotonic()
                 if not self._changed.wait_for(lambda: self._is_done() or self._thread is None, left):
                     return False
-        return True
 
     def stop(self, timeout: float) -> bool:
         """Store what there is and end the thread; what `timeout` seconds are not enough for is counted as lost."""
@@ -129,13 +130,9 @@ class Recorder:
         if thread is None and not done:  # the interpreter is ending, and begins no more threads
             self._run()
             done = self._is_done()
+        self._clear("lost_at_shutdown")
         with self._changed:
-            lost = [item for item, _ in self._queue]
-            self._queue.clear()
-            self.queued_bytes = 0
             self._changed.notify_all()
-        for item in lost:
-            self.keeper.lose(item, "lost_at_shutdown", f"not stored within {timeout:g} s")
         if not done:
             self.rollups.give_up(f"not stored within {timeout:g} s")
         if thread is not None and thread is not threading.current_thread():
@@ -155,11 +152,25 @@ class Recorder:
     def _is_done(self) -> bool:
         return not self._queue and self._in_hand is None and not self._wanted
 
+    def _clear(self, reason: str) -> None:
+        """Count what is queued as lost."""
+        with self._changed:
+            lost = [self._queue.popleft() for _ in range(len(self._queue))]
+        for item, size in lost:
+            self.queued_bytes -= size
+            self.keeper.lose(item, reason, _name_of(item))
+
+    def _rouse(self) -> bool:
+        """Tell the thread that there is work, and begin it if there is none; False if none can be had."""
+        started = self._start()
+        with self._changed:
+            self._changed.notify_all()
+        return started
+
     def _is_alive(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
     def _start(self) -> bool:
-        """Begin the thread, if there is none; False if none can be had."""
         with self._starting:
             if not self._is_alive():
                 self._thread = threading.Thread(target=self._run, name="profkit-recorder", daemon=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from time import perf_counter
 
 from profkit.finished import Finished
@@ -14,6 +13,11 @@ from profkit.sampling.recording import Recording, Track
 from profkit.sampling.sampler import Sampler
 from profkit.sampling.timeline import Timeline
 from profkit_storage import Status
+
+_ALIKE = (
+    "coroutine", "discarded", "dropped_children", "number", "offset", "parent", "request", "root", "started", "tally",
+    "task", "thread",
+)  # fmt: skip
 
 
 def still_running(finished: Finished, sampler: Sampler) -> Finished | None:
@@ -32,14 +36,16 @@ def still_running(finished: Finished, sampler: Sampler) -> Finished | None:
     if operation.ended:
         return None
     _settle_branches(copied)
-    return replace(finished, operation=copied, copy_of=operation)
+    return finished._replace(operation=copied, copy_of=operation)
 
 
 def _copy_of(operation: Operation, seen: float) -> Operation:
-    copied = copy.copy(operation)
+    copied: Operation = object.__new__(Operation)  # whatever kind it is a copy of
+    for name in _ALIKE:
+        setattr(copied, name, getattr(operation, name))
     copied.status = Status.RUNNING
     copied.ended = seen
-    copied.frame = None
+    copied.recording = copied.frame = None
     copied.tags = dict(operation.tags or {})
     copied.children = list(operation.children or ())
     copied.branches = list(operation.branches or ())
