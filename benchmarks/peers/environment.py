@@ -31,6 +31,7 @@ def prepare(directory: Path, python: str) -> Path:
     Raises:
         NoEnvironment: there is no such Python, `directory` holds something else, or an installation failed.
     """
+    directory = directory.absolute()
     interpreter, marker = directory / "bin" / "python", directory / ".ready"
     base = _find(python)
     wanted = _fingerprint(base)

@@ -15,7 +15,6 @@ _ENOUGH = 0.05
 
 class _Calls(Row):
     how = How.EXTRA
-    turns = 4
     form = "{:,.0f}"
     bare = "{:,.0f} ns"
 
