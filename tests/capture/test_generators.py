@@ -299,6 +299,26 @@ def test_the_consumers_time_is_not_the_async_generators(
     assert_conserved(profile)
 
 
+def test_the_first_step_of_an_async_generator_has_its_stack(
+    captured: Any, seconds_of: Any, roots_of: Any
+) -> None:
+    async def query() -> None:
+        await asyncio.sleep(0.1)
+
+    @captured.profiler.profile
+    async def rows() -> AsyncIterator[int]:
+        await query()
+        yield 1
+
+    async def main() -> list[int]:
+        return [row async for row in rows()]
+
+    asyncio.run(main())
+    profile: Profile = captured.one()
+    assert seconds_of(profile)["query"] > profile.wall / 2
+    assert roots_of(profile) == {"rows"}
+
+
 def in_flight(profiler: PerformanceProfiler) -> list[str]:
     return sorted(operation.tally.name.rpartition(".")[2] for operation in profiler.registry)
 
