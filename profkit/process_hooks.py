@@ -9,6 +9,7 @@ import weakref
 from typing import Protocol
 
 from profkit.sampling import greenlets
+from profkit.sampling.origins import locate
 from profkit.sampling.threads import WatchedThread, this
 
 
@@ -36,6 +37,7 @@ def add(profiler: Hooked) -> None:
 def prepare() -> None:
     """Make the process ready for a profiler that begins to watch."""
     greenlets.follow()
+    locate("")  # imports something: a child that is forked in the midst of that would wait for ever
     _store_at_the_end_of_a_child()
 
 

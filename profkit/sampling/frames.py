@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
-
 from profkit.sampling.callsites import NativeCall
 from profkit.sampling.codes import Code
+from profkit.sampling.distributions import distribution_of
 from profkit.sampling.origins import locate
 from profkit_storage import Frame, Origin
-
-
-@cache
-def _distributions() -> Mapping[str, list[str]]:
-    """Return the distributions of each top-level package; about 100 ms once, in the background."""
-    from importlib import (
-        metadata,  # a sixth of profkit's import time, and not needed before a profile is built
-    )
-
-    return metadata.packages_distributions()
-
-
-def distribution_of(module: str) -> str:
-    """Return the name of the installed distribution that a module belongs to, "" if none."""
-    names = _distributions().get(module.partition(".")[0])
-    return names[0] if names else ""
 
 
 def frame_of(code: Code) -> Frame:

@@ -118,6 +118,11 @@ def start(run: Callable[[], object], name: str) -> Thread:
     return thread
 
 
+def is_ending(error: RuntimeError) -> bool:
+    """Tell whether `start` failed because the interpreter ends, as it does from 3.12 on in exit functions too."""
+    return "interpreter shutdown" in str(error)
+
+
 class Signal:
     """A flag that one thread waits for. It is set in one step: no signal handler can come in its midst."""
 

@@ -107,7 +107,8 @@ class Sampler:
                 self._thread = real.start(partial(self._run, signal), "profkit-sampler")
             except RuntimeError as error:  # no thread can be had now: the next operation tries again
                 self._signal = None
-                self._faults.add("sampler_not_started", error)
+                if not real.is_ending(error):
+                    self._faults.add("sampler_not_started", error)
             except BaseException:  # of a signal handler; should the thread have begun, it ends
                 self._signal = None
                 raise
