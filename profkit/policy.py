@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter, deque
 from collections.abc import Callable
 from random import Random
@@ -11,6 +10,7 @@ from time import monotonic
 from profkit.config import Settings
 from profkit.operations import Operation
 from profkit.rollups import Tally
+from profkit.sampling import real
 from profkit_storage import Status, Trigger
 
 _MAX_NAMES = 10_000
@@ -35,7 +35,7 @@ class Policy:
 
     def reset(self) -> None:
         """Start over: at first, and in a forked child, where the lock may be held by nobody."""
-        self._lock = threading.RLock()  # a finalizer may come in between, and may be an operation
+        self._lock = real.rlock()  # a finalizer may come in between, and may be an operation
         self._dropped: dict[tuple[str, bool], float] = {}
         self._kept = {trigger: _LastMinute() for trigger in Trigger}
         self._over_limit: Counter[str] = Counter()

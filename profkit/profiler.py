@@ -148,7 +148,7 @@ class PerformanceProfiler:
         category: str = "",
         threshold: float | None = None,
     ) -> Callable[P, R] | Callable[[Callable[P, R]], Callable[P, R]]:
-        """Decorate a function or coroutine function: each call of it is an operation.
+        """Decorate a function, coroutine function or generator: each call of it is an operation.
 
         Args:
             target: the operation's name, by default the function's qualified name.

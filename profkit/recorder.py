@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections import deque
 from time import monotonic
 
@@ -13,6 +12,7 @@ from profkit.finished import Finished
 from profkit.footprint import footprint
 from profkit.keeper import Item, Keeper
 from profkit.rollup_writer import RollupWriter
+from profkit.sampling import real
 from profkit.sampling.sampler import Sampler
 
 _MOST_UNTOLD = 1_000
@@ -35,13 +35,16 @@ class Recorder:
         self._faults = faults
         self._queue: deque[tuple[Item, int]] = deque()
         self._untold: deque[tuple[str, str]] = deque()
-        self._changed = threading.Condition()
-        self._starting = threading.Lock()
+        self._changed = real.condition()
+        self._starting = real.lock()
         self._in_hand: Item | RollupWriter | None = None
         self._wanted = False
         self._stopped = False
         self._give_up_at = math.inf
-        self._thread: threading.Thread | None = None
+        self._thread: real.Thread | None = None
+        self._runs = False
+        self.ident: int | None = None
+        """The identity of the running thread."""
         self.queued_bytes = 0
 
     @property
@@ -52,13 +55,7 @@ class Recorder:
     @property
     def is_this_thread(self) -> bool:
         """Whether the calling thread is the recorder's own: a slow store or callback is no operation to record."""
-        return threading.current_thread() is self._thread
-
-    @property
-    def ident(self) -> int | None:
-        """The identity of its thread."""
-        thread = self._thread
-        return thread.ident if thread else None
+        return self.ident == real.ident()
 
     def submit(self, item: Item) -> bool:
         """Queue an operation, or a profile that is built already; False if there is no room.
@@ -118,7 +115,7 @@ class Recorder:
                 return False
             with self._changed:
                 left = deadline - monotonic()
-                if not self._changed.wait_for(lambda: self._is_done() or self._thread is None, left):
+                if not self._changed.wait_for(lambda: self._is_done() or not self._is_alive(), left):
                     return False
 
     def stop(self, timeout: float) -> bool:
@@ -127,15 +124,15 @@ class Recorder:
         done = self.flush(timeout)
         thread = self._thread
         self._stopped = True
-        if thread is None and not done:  # the interpreter is ending, and begins no more threads
+        if not done and not self._is_alive():  # the interpreter is ending, and begins no more threads
             self._run()
             done = self._is_done()
         self._clear("lost_at_shutdown")
         with self._changed:
             self._changed.notify_all()
-        if not done:
+        if not done or self.rollups.failed:
             self.rollups.give_up(f"not stored within {timeout:g} s")
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not None and not self.is_this_thread:
             thread.join(max(0.0, deadline - monotonic()))
         self.tell()
         return done
@@ -168,20 +165,25 @@ class Recorder:
         return started
 
     def _is_alive(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
+        return self._runs and (self._thread is None or self._thread.is_alive())
 
     def _start(self) -> bool:
         with self._starting:
-            if not self._is_alive():
-                self._thread = threading.Thread(target=self._run, name="profkit-recorder", daemon=True)
-                try:
-                    self._thread.start()
-                except RuntimeError as error:
-                    self._thread = None
-                    self._faults.add("recorder_not_started", error)
-            return self._thread is not None
+            if self._is_alive():
+                return True
+            self._runs, self._thread = True, None
+            try:
+                self._thread = real.start(self._run, "profkit-recorder")
+            except RuntimeError as error:
+                self._runs = False
+                self._faults.add("recorder_not_started", error)
+            except BaseException:  # of a signal handler
+                self._runs = False
+                raise
+            return self._runs
 
     def _run(self) -> None:
+        self.ident = real.ident()
         try:
             while (work := self._next()) is not None:
                 if isinstance(work, RollupWriter):
@@ -191,8 +193,8 @@ class Recorder:
         except BaseException as error:  # noqa: BLE001 - MemoryError, or what was sent to this thread: another begins
             self._die(error)
         with self._changed:
-            self._in_hand = None
-            self._thread = None
+            self._in_hand = self.ident = None
+            self._runs = False
             self._changed.notify_all()
 
     def _die(self, error: BaseException) -> None:

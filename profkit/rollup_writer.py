@@ -46,6 +46,11 @@ class RollupWriter:
         """Whether there is a store, and rollups are wanted."""
         return self._storage is not None and self._settings.rollup_interval > 0
 
+    @property
+    def failed(self) -> bool:
+        """Whether some wait that could not be stored."""
+        return self._pending is not None
+
     def expect(self) -> None:
         """Note that something is being counted: a window begins."""
         if self._pending is None:

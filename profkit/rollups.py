@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from profkit.sampling import real
 from profkit_storage.checks import MAX_SECONDS
 from profkit_storage.histogram import Histogram
 from profkit_storage.rollup import Rollup, RollupSet
@@ -241,7 +241,7 @@ class Rollups:
 
     def reset(self) -> None:
         """Start from zero, with the tallies there are: at first, and in a forked child, which has one thread."""
-        self._lock = threading.RLock()
+        self._lock = real.rlock()
         self._busy = False
         self._next = 0
         self._start_ns = time.time_ns()

@@ -564,7 +564,7 @@ def fail_to_write(*_: object) -> None:
     raise OSError("disk gone")
 
 
-def test_a_scan_never_sees_both_nor_neither(tmp_path: Path, make_profile: Any) -> None:
+def test_a_scan_never_sees_both(tmp_path: Path, make_profile: Any) -> None:
     storage = open_storage(tmp_path)
     running = make_profile(status=Status.RUNNING, trigger=Trigger.STALLED, weight=0.0)
     done = make_profile(id=running.id, start_ns=running.start_ns, status=Status.OK, wall=9.0)
