@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import inspect
+import sys
 import weakref
 from asyncio import _get_running_loop  # pyright: ignore[reportPrivateUsage]  # exported for event loops
 from contextvars import ContextVar, Token
@@ -16,6 +17,7 @@ from time import perf_counter
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from profkit import trio_tasks
 from profkit.requests import RequestContext
 from profkit.rollups import Rollups, Tally
 from profkit.sampling.threads import WatchedThread, this
@@ -234,7 +236,7 @@ class Operation:
 
     def fail(self, error: BaseException) -> None:
         """Note how the operation ends."""
-        if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+        if isinstance(error, (asyncio.CancelledError, GeneratorExit)) or trio_tasks.is_cancelled(error):
             self.status = Status.CANCELLED
         else:
             self.status = Status.ERROR
@@ -372,7 +374,7 @@ def running_task() -> weakref.ref[asyncio.Task[Any]] | None:
     """
     loop = _get_running_loop()  # 0.9 us less than catching the error of current_task
     if loop is None:
-        return None
+        return trio_tasks.running_task() if "trio" in sys.modules else None
     thread = this.thread
     if thread.loop is not loop:
         from profkit import handover

@@ -27,8 +27,7 @@ def strands_of(recording: Recording, operation: Operation) -> Strands:
         strands[branch] = []
     for strand, track in recording.tracks.items():
         spans = track.timeline.spans()
-        runs_alone = strand or operation
-        if runs_alone.task is None and runs_alone.coroutine is None:  # in a thread, whose clock is its own
+        if track.has_thread:  # whose clock is its own
             spans = with_unseen_running(spans, recording.tree)
         strands[strand] = spans
     _settle_detached(strands, operation)

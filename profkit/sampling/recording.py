@@ -23,13 +23,14 @@ class Track:
     """One strand: its timeline, and how it was at its last look.
 
     `waiter` is the future its task was seen at, `cpu_seen` its thread's CPU clock, `node` where it was, `stack` its own
-    part of the stack there.
+    part of the stack there. `has_thread` tells that it had a thread to itself.
     """
 
-    __slots__ = ("branch", "cpu_seen", "node", "stack", "timeline", "waiter")
+    __slots__ = ("branch", "cpu_seen", "has_thread", "node", "stack", "timeline", "waiter")
 
     def __init__(self, branch: Branch | None = None) -> None:
         self.branch = branch
+        self.has_thread = False
         self.timeline = Timeline()
         self.waiter: weakref.ref[object] | None = None
         self.cpu_seen: float | None = None

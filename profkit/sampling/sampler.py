@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gc
-import random
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter
 
+from profkit.chance import chance
 from profkit.faults import Faults
 from profkit.operations import Operation
 from profkit.sampling import pauses, real, switching
@@ -156,7 +156,7 @@ class Sampler:
     def _wait(self, signal: real.Signal, quiet: bool) -> None:  # noqa: FBT001
         """Wait for the next tick, and note whether the GIL had to be taken from a thread."""
         # Jittered, so as not to lock in step with work that has a period of its own.
-        interval = _QUIET_INTERVAL if quiet else self.real_interval * random.uniform(0.75, 1.25)  # noqa: S311
+        interval = _QUIET_INTERVAL if quiet else self.real_interval * chance.uniform(0.75, 1.25)
         wait = GilWait(interval)
         signal.wait(interval)
         self._took_gil = wait.was_taken()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
+from profkit.chance import chance
 from profkit.operations import Operation
 from profkit.sampling.branches import Branch
 from profkit.sampling.codes import OFFSET_BITS
@@ -197,6 +197,7 @@ class _Share(NamedTuple):
             return 0.0
         if strand.task is not None or strand.coroutine is not None or thread.greenlet is not None:
             return self.wall / self.parts * self.view.share_of_cpu(thread) if state != WAITING else 0.0
+        track.has_thread = True
         clock = self.view.clock(thread)
         seen = thread.before.thread if track.cpu_seen is None else track.cpu_seen
         # The track of all those there was no room for has no clock of its own.
@@ -253,7 +254,7 @@ class _Together:
     def _pending(self) -> list[Branch]:
         branches = [branch for branch in self._operation.branches or () if not branch.ended]
         if len(branches) > _MOST_LOOKED_AT:
-            branches = random.sample(branches, _MOST_LOOKED_AT)
+            branches = chance.sample(branches, _MOST_LOOKED_AT)
         return [branch for branch in branches if not _is_over(branch)]
 
     def _outside_loops(self, stack: list[int]) -> list[int]:
@@ -309,8 +310,8 @@ def _is_over(branch: Branch) -> bool:
 
 
 def _gathers(waiter: object, pending: set[int]) -> bool:
-    children = getattr(waiter, "_children", None)  # of a gather
-    return isinstance(children, (list, tuple)) and any(id(child) in pending for child in children)
+    children: Any = getattr(waiter, "_children", None)  # of a gather
+    return type(children) in {list, tuple} and any(id(child) in pending for child in children)
 
 
 def _is_of_thread(waiter: object) -> bool:

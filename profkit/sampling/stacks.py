@@ -98,6 +98,7 @@ def _suspended_frames(awaited: object) -> Iterator[FrameType]:
 
 def _wrapped(awaitable: object) -> object:
     """Return what a C awaitable steps; its slots are closed to Python, but not to the garbage collector."""
+    one: Any
     for one in gc.get_referents(awaitable):
         kind: type[Any] = type(one)
         if kind in {CoroutineType, AsyncGeneratorType, GeneratorType} or kind.__name__ in _WRAPPERS:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from typing import NamedTuple
+
+from profkit.chance import chance
 
 RUNNING, WAITING, SUSPENDED, STARVED, HELD, COLLECTING = range(6)
 """States of a span: on the CPU; in a thread that blocks; in a task that awaits; in one that is ready while something
@@ -115,7 +116,7 @@ class Timeline:
         kept: list[Span] = []
         for first, second in zip(spans[::2], spans[1::2], strict=False):
             wall = first.wall + second.wall
-            winner = first if random.random() * wall < first.wall else second  # noqa: S311 - no secret
+            winner = first if chance.random() * wall < first.wall else second
             kept.append(
                 winner._replace(wall=wall, cpu=first.cpu + second.cpu, began=first.began, ended=second.ended)
             )
