@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from profkit.sampling.codes import INTERNAL, OFFSET_BITS, CodeTable
 
@@ -98,9 +98,8 @@ def _suspended_frames(awaited: object) -> Iterator[FrameType]:
 
 def _wrapped(awaitable: object) -> object:
     """Return what a C awaitable steps; its slots are closed to Python, but not to the garbage collector."""
-    one: Any
-    for one in gc.get_referents(awaitable):
-        kind: type[Any] = type(one)
+    for one in cast("list[object]", gc.get_referents(awaitable)):
+        kind = type(one)
         if kind in {CoroutineType, AsyncGeneratorType, GeneratorType} or kind.__name__ in _WRAPPERS:
-            return cast("object", one)
+            return one
     return None
