@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable
 from functools import partial
+from types import FrameType
 from typing import Any, NamedTuple, Protocol
 
 from profkit.chance import chance
@@ -12,6 +14,7 @@ from profkit.operations import Operation
 from profkit.sampling.branches import Branch
 from profkit.sampling.codes import OFFSET_BITS
 from profkit.sampling.greenlets import suspended_frame
+from profkit.sampling.joins import is_of_thread, resolved_by
 from profkit.sampling.recording import Recording, Track
 from profkit.sampling.stacks import await_stack, walk
 from profkit.sampling.threads import WatchedThread
@@ -24,6 +27,8 @@ _JOINS_WITHIN = 6
 """How near the leaf a function has to be that waits for branches."""
 _NEARLY_ALL = 0.95
 """The share of a look's time that a thread has the CPU if it runs all of it."""
+_IN_LOOPS = ("asyncio.", "anyio.")
+"""Of these modules, functions that wait do so suspended."""
 _QUEUED = "[waiting for a thread]"
 
 
@@ -65,9 +70,10 @@ def see(strand: Strand, view: View, track: Track | None = None) -> Sight:
     seen = top if coroutine is None else coroutine
     if thread is None or (seen is None and not strand.root):
         return Sight(None, WAITING)
-    if getattr(seen, "cr_suspended", False) or _is_new(seen):
+    own = _frame_of(seen)
+    if own is not None and not _is_running(seen):
         return _suspended(strand, task, top, coroutine, view)
-    root = strand.root or id(getattr(seen, "cr_frame", None))
+    root = strand.root or id(own)
     frame = None if thread.greenlet is None else suspended_frame(thread)
     if frame is not None:
         return Sight(walk(frame, view.codes).above(root) or None, SUSPENDED)
@@ -76,15 +82,19 @@ def see(strand: Strand, view: View, track: Track | None = None) -> Sight:
     return Sight(stack or None, view.thread_state(thread))
 
 
-def _is_new(coroutine: object) -> bool:
-    """Tell whether a task's coroutine waits for its first step."""
-    frame = getattr(coroutine, "cr_frame", None)
-    return frame is not None and frame.f_lasti < 0 and not getattr(coroutine, "cr_running", True)
+def _frame_of(coroutine: Any) -> FrameType | None:  # noqa: ANN401 - of any kind: before 3.12 generators are tasks too
+    frame: FrameType | None = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
+    return frame
+
+
+def _is_running(coroutine: object) -> bool:
+    """Tell whether a coroutine is neither suspended nor waiting for its first step."""
+    return bool(getattr(coroutine, "cr_running", False) or getattr(coroutine, "gi_running", False))
 
 
 def _suspended(strand: Strand, task: Any, top: object, coroutine: object, view: View) -> Sight:  # noqa: ANN401
     waiter = getattr(task, "_fut_waiter", None)
-    root = strand.frame if coroutine is None else getattr(coroutine, "cr_frame", None)
+    root = strand.frame if coroutine is None else _frame_of(coroutine)
     stack = await_stack(top, view.codes, root)
     if stack is None and coroutine is not None:  # driven by another task than the one it began in
         return Sight(await_stack(coroutine, view.codes, root), SUSPENDED)
@@ -215,6 +225,9 @@ class _Together:
         self._sights: dict[Branch | None, Sight] = {}
         self._stacks: dict[Branch | None, list[int] | None] = {}
         self._at_work: list[Branch | None] = []
+        self._all: list[Branch] = []
+        self._threads: set[Branch] = set()
+        self._awaited: set[int] = set()
 
     def see(self) -> bool:
         """Look at the operation itself and its branches; False if none of them is pending."""
@@ -227,8 +240,11 @@ class _Together:
             recording.root = main.stack[-1:]
         for branch in branches:
             self._sights[branch] = see(branch, self._view, recording.tracks.get(branch))
-        pending = {id(branch.task()) for branch in branches if branch.task is not None}
-        joined = {branch: self._joins(sight, pending) for branch, sight in self._sights.items()}
+        self._threads = {branch for branch in branches if branch.task is None}
+        self._awaited = resolved_by(
+            task for branch in branches if branch.task is not None and (task := branch.task()) is not None
+        )
+        joined = {branch: self._joins(sight) for branch, sight in self._sights.items()}
         self._at_work = [branch for branch in branches if not joined[branch]]
         if not joined[None] or not self._at_work:
             self._at_work.append(None)
@@ -252,7 +268,7 @@ class _Together:
             share.give(strand, recording.track(branch), self._sights[branch], self._stacks[branch])
 
     def _pending(self) -> list[Branch]:
-        branches = [branch for branch in self._operation.branches or () if not branch.ended]
+        self._all = branches = [branch for branch in self._operation.branches or () if not branch.ended]
         if len(branches) > _MOST_LOOKED_AT:
             branches = chance.sample(branches, _MOST_LOOKED_AT)
         return [branch for branch in branches if not _is_over(branch)]
@@ -263,20 +279,44 @@ class _Together:
         inside = [position for position, place in enumerate(stack) if place >> OFFSET_BITS in loops]
         return stack[inside[-1] + 1 :] if inside else stack
 
-    def _joins(self, sight: Sight, pending: set[int]) -> bool:
+    def _joins(self, sight: Sight) -> bool:
         """Tell whether a strand only waits for branches."""
+        if sight.state not in AWAITING:
+            return self._joins_in_thread(sight.stack or [])
         waiter = sight.waiter
-        if waiter is not None and (
-            id(waiter) in pending or _gathers(waiter, pending) or _is_of_thread(waiter)
-        ):
+        if waiter is None or sight.state == STARVED:  # for the loop
+            return False
+        if id(waiter) in self._awaited or self._is_left_out(waiter):
             return True
+        return bool(self._threads) and (
+            is_of_thread(waiter, self._threads) or self._joins_threads(sight.stack or [])
+        )
+
+    def _is_left_out(self, waiter: object) -> bool:
+        """Tell whether a future is the task of a branch that chance has left out of this look."""
+        return (
+            len(self._all) > _MOST_LOOKED_AT
+            and isinstance(waiter, asyncio.Task)
+            and any(branch.task is not None and branch.task() is waiter for branch in self._all)
+        )
+
+    def _joins_in_thread(self, stack: list[int]) -> bool:
+        """Tell whether a thread waits for others, or runs an event loop, whose tasks are branches."""
         codes = self._view.codes
-        if sight.state not in AWAITING and any(
-            place >> OFFSET_BITS in codes.loops for place in sight.stack or ()
-        ):
-            return True  # it runs an event loop, whose tasks are branches
-        joining = codes.joining
-        return any(place >> OFFSET_BITS in joining for place in (sight.stack or ())[:_JOINS_WITHIN])
+        return any(place >> OFFSET_BITS in codes.loops for place in stack) or any(
+            index in codes.joining and not codes.entries[index].module.startswith(_IN_LOOPS)
+            for index in (place >> OFFSET_BITS for place in stack[:_JOINS_WITHIN])
+        )
+
+    def _joins_threads(self, stack: list[int]) -> bool:
+        """Tell whether a task waits for work in threads by a future that does not tell."""
+        codes = self._view.codes
+        for depth, place in enumerate(stack[:_JOINS_WITHIN]):
+            index = place >> OFFSET_BITS
+            if index in codes.joining:
+                # From 3.12 on what `wait_for` waits for may be the strand's own code, below it.
+                return depth == 0 or codes.entries[index].name != "wait_for"
+        return False
 
     def _stack(self, branch: Branch | None, joined: dict[Branch | None, bool]) -> list[int] | None:
         """Return the whole stack of a strand, below that of the strand that waits for it."""
@@ -307,16 +347,3 @@ def _is_over(branch: Branch) -> bool:
         branch.end()
         return True
     return False
-
-
-def _gathers(waiter: object, pending: set[int]) -> bool:
-    children: Any = getattr(waiter, "_children", None)  # of a gather
-    return type(children) in {list, tuple} and any(id(child) in pending for child in children)
-
-
-def _is_of_thread(waiter: object) -> bool:
-    """Tell whether a future is chained to one of an executor: asyncio's own mark of `run_in_executor`."""
-    return any(
-        "_chain_future" in getattr(callback[0], "__qualname__", "")
-        for callback in getattr(waiter, "_callbacks", None) or ()
-    )
