@@ -103,8 +103,8 @@ class Recording:
         self.started += gap
         self.seen += gap
 
-    def catch_up(self, started: float) -> None:
-        """Give the last look's strands their time until they ended, or until another one `started`.
+    def catch_up(self, started: float, latest: float = math.inf) -> None:
+        """Give the last look's strands their time until they ended, at `latest`, or until another one `started`.
 
         The beginnings and ends of branches are known exactly, the looks are not that frequent.
         """
@@ -113,7 +113,7 @@ class Recording:
             return
         ends = [(track.branch.ended, track) for track in pending if track.branch and track.branch.ended]
         for ended, track in sorted(ends, key=lambda end: end[0]):
-            if ended > started:
+            if ended > min(started, latest):
                 break
             self._go_on(pending, ended)
             pending.remove(track)
@@ -191,7 +191,7 @@ class Recording:
     def finish(self, ended: float, allowance: float) -> None:
         """Give `allowance` seconds of the rest to what was seen at the last look, the rest to nobody."""
         self._take_back(self.seen - ended)
-        self.catch_up(math.inf)
+        self.catch_up(math.inf, ended)
         rest = max(0.0, ended - self.seen)
         known = min(rest, allowance)
         seen = [track for track, _ in self._last if track is not None and len(track.timeline)]

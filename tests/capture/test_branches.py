@@ -13,6 +13,11 @@ from typing import Any
 import anyio
 import pytest
 
+from profkit.sampling.branches import Branch
+from profkit.sampling.calltree import CallTree
+from profkit.sampling.codes import CodeTable
+from profkit.sampling.recording import Recording
+from profkit.sampling.timeline import NOBODY, SUSPENDED
 from profkit_storage import Profile, Status
 
 Spin = Callable[[float], None]
@@ -267,3 +272,13 @@ def test_each_has_its_share(
     seconds, shares = seconds_of(profile), clock.shares()
     for name, share in shares.items():
         assert seconds[name] == pytest.approx(share, abs=tolerance(profile, shares)), name
+
+
+def test_what_goes_on_after_the_operation_gets_nothing_of_that() -> None:
+    recording = Recording(CallTree(CodeTable()), 0.0, 100, 0.0)
+    branch = Branch("heartbeat")
+    wall = recording.begin_look(1.0)
+    recording.observe(recording.track(branch), wall, wall, 1, SUSPENDED, NOBODY, 0.0)
+    branch.ended = 9.0
+    recording.finish(1.5, 1.0)
+    assert sum(span.wall for span in recording.tracks[branch].timeline.spans()) == pytest.approx(1.5)
