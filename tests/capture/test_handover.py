@@ -90,7 +90,7 @@ def names(branches: list[Branch]) -> list[str]:
     return sorted(branch.name.rpartition(".")[2] for branch in branches)
 
 
-async def work(seconds: float = 0.002) -> float:
+async def work(seconds: float = 0.003) -> float:
     await asyncio.sleep(seconds)
     return seconds
 
@@ -125,7 +125,7 @@ async def with_wait() -> None:
 
 
 async def with_as_completed() -> None:
-    for one in asyncio.as_completed([work(0.001), work(0.002)]):
+    for one in asyncio.as_completed([work(0.003), work(0.004)]):
         await one
 
 
@@ -139,8 +139,8 @@ async def with_context() -> None:
 
 async def with_anyio() -> None:
     async with anyio.create_task_group() as group:
-        group.start_soon(work, 0.001)
-        group.start_soon(work, 0.002, name="named")
+        group.start_soon(work, 0.003)
+        group.start_soon(work, 0.004, name="named")
 
 
 async def in_a_callback() -> None:
@@ -175,21 +175,28 @@ def test_every_way_of_starting_tasks(profiler: PerformanceProfiler, run: Run, st
     assert names(branches) == ["work"] * count
     for branch in branches:
         assert before < branch.started < branch.ended < after
-        assert branch.ended - branch.started > 0.0009
+        assert branch.ended - branch.started > 0.0015  # uvloop's clock goes by milliseconds
         assert branch.thread is this.thread
         assert branch.parent is None
         assert branch.root == 0
 
 
 def test_ends_are_clocked_when_they_are(profiler: PerformanceProfiler, run: Run) -> None:
+    ends: list[float] = []
+
+    async def timed(seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        ends.append(time.perf_counter())
+
     async def main() -> list[Branch]:
         async with profiler.operation("all") as operation:
-            await asyncio.gather(work(0.01), work(0.05), work(0.09))
+            await asyncio.gather(timed(0.01), timed(0.05), timed(0.15))
+            ends.append(time.perf_counter())
             return branches_of(operation)
 
-    lengths = [branch.ended - branch.started for branch in run(main)]
-    assert lengths == pytest.approx([0.01, 0.05, 0.09], abs=0.02)
-    assert lengths[0] < lengths[1] < lengths[2]
+    first, second, third = run(main)
+    assert ends[0] <= first.ended <= second.ended < ends[2] <= third.ended < ends[3]
+    assert ends[1] <= second.ended
 
 
 def test_a_pending_branch_is_found_by_its_task(profiler: PerformanceProfiler, run: Run) -> None:
@@ -219,6 +226,7 @@ def test_a_branch_knows_the_one_that_started_it(profiler: PerformanceProfiler, r
 
     async def main_there() -> None:
         await asyncio.create_task(leaf())
+        await in_a_callback()
 
     async def main() -> list[Branch]:
         async with profiler.operation("all") as operation:
@@ -232,7 +240,7 @@ def test_a_branch_knows_the_one_that_started_it(profiler: PerformanceProfiler, r
     # The end of `asyncio.run` has tasks of its own.
     assert [one for one in found if "shutdown" not in one[0]] == [
         ("in_thread", "to_thread"), ("inner", ""), ("leaf", "inner"), ("leaf", "inner"), ("leaf", "main_there"),
-        ("main_there", "in_thread"), ("to_thread", "inner"), ("work", ""),
+        ("main_there", "in_thread"), ("to_thread", "inner"), ("work", ""), ("work", "in_thread"),
     ]  # fmt: skip
 
 
@@ -246,10 +254,11 @@ def test_an_eager_task_that_is_done_at_once_has_ended(profiler: PerformanceProfi
             task = asyncio.create_task(spin())
             assert task.done()
             (branch,) = branches_of(operation)
+            assert branch.ended
             return branch
 
     branch = runner("eager")(main)
-    assert 0.009 < branch.ended - branch.started < 0.05
+    assert branch.ended - branch.started > 0.009
     assert branch.task is not None and branch.task() is None  # and nobody complains that it is gone
 
 
@@ -293,7 +302,9 @@ def test_what_is_started_after_the_operation_belongs_to_the_one_around(profiler:
 def test_what_goes_on_after_every_operation_is_nobodys(profiler: PerformanceProfiler) -> None:
     async def later() -> None:
         await asyncio.sleep(0.01)
-        await asyncio.create_task(work())
+        task = asyncio.create_task(work())
+        assert not task._callbacks  # type: ignore[attr-defined]  # nobody listens for its end
+        await task
         await asyncio.to_thread(time.sleep, 0.001)
 
     async def main() -> tuple[list[Branch], asyncio.Task[None]]:
@@ -336,8 +347,7 @@ def test_names(profiler: PerformanceProfiler) -> None:
     async def main() -> list[str]:
         async with profiler.operation("all") as operation:
             loop = asyncio.get_running_loop()
-            with contextlib.suppress(OSError):  # with our factory or without
-                await loop.create_task(Awkward())  # type: ignore[arg-type]
+            await loop.create_task(Awkward())  # type: ignore[arg-type]
             await loop.create_task(Method().run())
             context = contextvars.copy_context()
             with ThreadPoolExecutor(1) as pool:
@@ -348,7 +358,7 @@ def test_names(profiler: PerformanceProfiler) -> None:
             return [branch.name.replace("test_names.<locals>.", "") for branch in branches_of(operation)]
 
     found = asyncio.run(main())
-    assert found[-5:] == ["Method.run", "add", "Method", "Method.__call__", "sorted"]
+    assert found == ["Awkward", "Method.run", "add", "Method", "Method.__call__", "sorted"]
 
 
 # Tasks: what the application does not notice
@@ -701,14 +711,14 @@ def test_unwatching_gives_the_factory_back(profiler: PerformanceProfiler, run: R
         assert not handover.watched(loop)
         handover.watch_loop(loop)
         ours = loop.get_task_factory()
-        loop.set_task_factory(functools.partial(ours))
-        handover.unwatch_loop(loop)  # under another it stays
-        token = current.set(Operation.__new__(Operation))  # not begun: any access would fail
-        try:
-            task = loop.create_task(at_once())
-        finally:
-            current.reset(token)
-        await task
+        async with profiler.operation("unwatched") as operation:
+            loop.set_task_factory(functools.partial(ours))
+            handover.unwatch_loop(loop)  # under another it stays
+            await with_gather()
+            assert not operation.branches
+            handover.watch_loop(loop)
+            await with_gather()
+            assert len(branches_of(operation)) == 2
 
     run(main)
 
@@ -1009,9 +1019,10 @@ def test_work_that_is_cancelled_before_it_runs_has_ended(profiler: PerformancePr
     with ThreadPoolExecutor(1) as pool, profiler.operation("all") as operation:
         pool.submit(time.sleep, 0.05)
         queued = pool.submit(time.sleep, 0.001)
+        first, branch = branches_of(operation)
         assert queued.cancel()
-        _, branch = branches_of(operation)
-        assert branch.ended - branch.started < 0.04
+        assert branch.ended
+        assert not first.ended
 
 
 def test_work_that_a_pool_drops_at_its_shutdown_has_ended(profiler: PerformanceProfiler) -> None:
@@ -1117,17 +1128,23 @@ def test_process_pools_are_left_alone(profiler: PerformanceProfiler) -> None:
                 context = multiprocessing.get_context("spawn")
                 with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
                     print(pool.submit(divmod, 7, 2).result(), list(pool.map(abs, [-1, -2])))
+                with context.Pool(1) as pool:
+                    print(pool.apply(divmod, (9, 2)))
                 print([branch.name for branch in operation.branches or ()])
     """
-    assert in_a_process(script) == ["(3, 1) [1, 2]", "[]"]
+    assert in_a_process(script) == ["(3, 1) [1, 2]", "(4, 1)", "[]"]
 
 
 def test_our_own_threads_are_no_branches(profiler: PerformanceProfiler) -> None:
     with profiler.operation("all") as operation:
-        assert not profiler.sampler.idle
-        profiler.sampler.stop(1.0)
-        profiler.sampler.wake()
+        before = threading.active_count()
+        other = PerformanceProfiler(Settings(on_profile=lambda _: None))
+        with other.operation("other"):
+            time.sleep(0.02)
+        other.flush(1)
+        assert threading.active_count() > before
         assert not operation.branches
+        other.shutdown()
 
 
 # Threads: what the application does not notice
@@ -1281,7 +1298,10 @@ def test_others_patched_after_us_and_do_not_say_so(
 def test_others_who_wrap_the_run_of_a_thread(profiler: PerformanceProfiler) -> None:
     """As Sentry does: it takes the function of `run`, and calls that with the thread."""
 
+    started: list[threading.Thread] = []
+
     def start(self: threading.Thread) -> None:
+        started.append(self)
         run = getattr(self.run, "__func__", self.run)
 
         def wrapped(*_: Any) -> Any:
@@ -1296,6 +1316,7 @@ def test_others_who_wrap_the_run_of_a_thread(profiler: PerformanceProfiler) -> N
         handover.install()
         assert count_branches(profiler, thread) == 1
         assert count_branches(profiler, timer) == 1
+        assert ["run" in vars(one) for one in started] == [True, True]  # theirs, as without us
         handover.uninstall()
     finally:
         threading.Thread.start = START  # type: ignore[method-assign]
