@@ -1,4 +1,7 @@
-"""Garbage collections of over a millisecond, and the operations they interrupted."""
+"""Garbage collections of over a millisecond, and the operations they interrupted.
+
+A sampler that wants to look meanwhile gets its turn when the collection is over, and before Python has told of its end.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,18 @@ from profkit.operations import Operation, current
 
 _WORTH_NOTING = 0.001
 _MOST_WAITING = 10_000
-_began = 0.0
+
+
+class _Collection:
+    """The one that goes on: since when its time has not been given to `operation`, 0 if there is none."""
+
+    since = 0.0
+    operation: Operation | None = None
+
+
 _pauses: deque[tuple[Operation, float]] = deque(maxlen=_MOST_WAITING)
+_unseen: dict[Operation, float] = {}
+"""Seconds in operations that have no recording yet."""
 
 
 def install() -> None:
@@ -29,6 +42,10 @@ def uninstall() -> None:
 
 def drain() -> None:
     """Give the pauses since the last call to the recordings of the operations they were in."""
+    since, now = _Collection.since, perf_counter()
+    if since and now - since >= _WORTH_NOTING:
+        _Collection.since = now
+        _note(_Collection.operation, now - since)
     while _pauses:
         try:
             operation, seconds = _pauses.popleft()
@@ -37,17 +54,31 @@ def drain() -> None:
         recording = operation.recording
         if recording is not None:
             recording.collected += seconds
+        elif not operation.ended and len(_unseen) < _MOST_WAITING:
+            _unseen[operation] = _unseen.get(operation, 0.0) + seconds
+    for operation in list(_unseen):
+        if operation.ended:
+            _unseen.pop(operation, None)
+
+
+def before(operation: Operation) -> float:
+    """Return the seconds of collections in an operation that is being looked at for the first time."""
+    return _unseen.pop(operation, 0.0) if _unseen else 0.0
 
 
 def _on_collection(phase: str, info: dict[str, Any]) -> None:  # noqa: ARG001 - the interpreter's signature
-    global _began  # noqa: PLW0603 - a collection is never interrupted by another
     if phase == "start":
-        _began = perf_counter()
+        _Collection.operation = current.get()
+        _Collection.since = perf_counter()
         return
-    seconds = perf_counter() - _began
-    if seconds < _WORTH_NOTING:
-        return
-    operation = current.get()
+    since, operation = _Collection.since, _Collection.operation
+    _Collection.since, _Collection.operation = 0.0, None
+    seconds = perf_counter() - since
+    if since and seconds >= _WORTH_NOTING:
+        _note(operation, seconds)
+
+
+def _note(operation: Operation | None, seconds: float) -> None:
     while operation is not None:
         if not operation.ended:
             _pauses.append((operation, seconds))

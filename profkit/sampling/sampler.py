@@ -211,6 +211,7 @@ class Sampler:
     def tick(self) -> None:
         """Look once at what is in flight, as far as the time for one tick goes."""
         self.ticks += 1
+        pauses.drain()
         view = View(self.codes, self.ticks, took_gil=self._took_gil)
         try:
             self._rota.begin(self._registry, view.now, in_need=self._governor.in_need)
@@ -218,7 +219,6 @@ class Sampler:
                 self._look(operation, view)
         finally:
             view.close()
-        pauses.drain()
         for capture in self.captures:
             capture.look(perf_counter())
 
@@ -233,6 +233,7 @@ class Sampler:
             return
         if recording is None:
             recording = Recording(CallTree(self.codes), operation.started, self.max_samples, self.cpu)
+            recording.collected = pauses.before(operation)
         elif self.ticks % recording.stride:
             return
         give = look(operation, recording, view)
