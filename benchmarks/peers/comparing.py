@@ -16,8 +16,6 @@ from benchmarks.peers.rows.base import How, Row
 Side = Callable[[], float]
 _PLAIN = 2.0
 """Times bare, from which a noisy machine does not matter."""
-_FROM_ONE = 3
-"""Pairs from one pair of processes: how fast one is depends on where it happens to lie in memory, by some per cent."""
 
 
 @dataclass
@@ -61,7 +59,10 @@ def _alone(places: Places, row_name: str, peer: str) -> float:
 
 
 def _pairs(places: Places, row_name: str, peer: str, count: int) -> list[tuple[float, float]]:
-    """Return (bare, peer) of each pair: from one process if both can be in one, else each time few from fresh ones."""
+    """Return (bare, peer) of each pair: all from one process if both can be in one, else each from two fresh ones.
+
+    Fresh ones, since where a process happens to lie in memory makes it faster or slower by some per cent.
+    """
     row = ROWS[row_name]
     together = PEERS[peer].rests and not row.apart
     pairs: list[tuple[float, float]] = []
@@ -70,8 +71,8 @@ def _pairs(places: Places, row_name: str, peer: str, count: int) -> list[tuple[f
         with _sides(places, row_name, peer, together=together) as sides:
             _pair(sides, 1, 0)  # warming up
             turns = turns or _turns(row, sides)
-            some = count - len(pairs) if together else min(_FROM_ONE, count - len(pairs))
-            pairs += [_pair(sides, turns, number) for number in range(some)]
+            end = count if together else len(pairs) + 1
+            pairs += [_pair(sides, turns, number) for number in range(len(pairs), end)]
     return pairs
 
 
