@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from profkit.config import Settings
 from profkit.masking import masker
 from profkit.operations import Operation, longest
-from profkit.related import children_of
+from profkit.related import children_of, enclosing
 from profkit.requests import RequestContext
 from profkit.sampling import pauses
 from profkit.sampling.calltree import CallTree
@@ -23,7 +23,7 @@ from profkit.sampling.sampler import Sampler
 from profkit.sampling.switching import USUAL
 from profkit.strands import branches_of, samples_of, strands_of
 from profkit.tags import masked_tags
-from profkit_storage import Enclosing, Profile, Sampling, Trigger
+from profkit_storage import Profile, Sampling, Trigger
 from profkit_storage.ulid import new_ulid
 
 _TAIL = 2.0
@@ -37,7 +37,8 @@ _SWITCH_WAIT = 2.0
 class Finished(NamedTuple):
     """What the caller's side hands over: the recorder's thread is the first to look into it.
 
-    `start_ns` is UTC, nanoseconds since the epoch. `id` is empty where the profile has none yet.
+    `start_ns` is UTC, nanoseconds since the epoch. `outers` are the operations around it, the innermost first; `inside`
+    tells whether one of them was slow. `id` is empty where the profile has none yet.
 
     One that is `running` has not finished, but has been at it for long; see `profkit.running`. Once it is a copy,
     `copy_of` is the operation in flight.
@@ -49,19 +50,20 @@ class Finished(NamedTuple):
     threshold: float
     weight: float = 0.0
     request: RequestContext | None = None
-    enclosing: tuple[Enclosing, ...] = ()
+    outers: tuple[Operation, ...] = ()
+    inside: bool = False
     id: str = ""
     running: bool = False
     copy_of: Operation | None = None
 
-    @property
-    def inside(self) -> bool:
-        """Whether it ran inside another slow operation."""
-        return any(one.slow for one in self.enclosing)
 
+def profile_of(
+    finished: Finished, settings: Settings, sampler: Sampler, number: Callable[[Operation], int]
+) -> Profile:
+    """Build the profile of an operation that is no longer in flight, or of the copy of one that is.
 
-def profile_of(finished: Finished, settings: Settings, sampler: Sampler) -> Profile:
-    """Build the profile of an operation that is no longer in flight, or of the copy of one that is."""
+    `number` gives each operation its number.
+    """
     operation = finished.operation
     children = _take_children(operation, settings.max_children)
     recording = _take_recording(operation, settings, sampler)
@@ -80,6 +82,8 @@ def profile_of(finished: Finished, settings: Settings, sampler: Sampler) -> Prof
         samples=samples,
         children=children_of(children, finished.copy_of or operation, wall),
         branches=branches_of(strands, operation),
+        number=number(operation),
+        enclosing=enclosing(finished.outers, operation.ended, number),
         sampling=Sampling(
             interval=settings.interval,
             ticks=recording.ticks,
@@ -139,8 +143,6 @@ def _outline(finished: Finished, settings: Settings) -> Profile:
         trace_id=request.trace_id if request else "",
         span_id=request.span_id if request else "",
         tags=masked_tags(operation.tags),
-        number=operation.number,
-        enclosing=finished.enclosing,
     )
 
 

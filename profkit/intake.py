@@ -14,7 +14,7 @@ from profkit.keeper import Item
 from profkit.operations import Operation, request_of
 from profkit.policy import Policy
 from profkit.recorder import Recorder
-from profkit.related import enclosing
+from profkit.related import is_slow, outers_of
 from profkit.rollups import Tally
 from profkit.stalls import Left, Stalls
 from profkit_storage import Trigger
@@ -80,7 +80,10 @@ class Intake:
             self._drop(item.operation.tally, reason, item.weight, inside=item.inside)
 
     def number(self, operation: Operation) -> int:
-        """Return the number of an operation in this process, its first if it has none yet."""
+        """Return the number of an operation in this process, its first if it has none yet.
+
+        Only those that are kept have one, and those around them. For the recorder's thread: two might give two.
+        """
         if not operation.number:
             operation.number = next(self._numbers)
         return operation.number
@@ -90,8 +93,8 @@ class Intake:
         slow = trigger is Trigger.SLOW
         if slow:
             tally.slow += 1
-        around = enclosing(operation, self.number, operation.ended)
-        inside = any(one.slow for one in around)
+        outers = outers_of(operation)
+        inside = any(is_slow(outer, operation.ended) for outer in outers)
         reason = self._refusal(operation, trigger, left)
         if reason or recorder is None:
             if slow:
@@ -105,7 +108,8 @@ class Intake:
                 threshold=tally.slow_from,
                 weight=self.policy.weigh(tally.name, inside=inside) if slow else 0.0,
                 request=operation.request or requests.current(),
-                enclosing=around,
+                outers=outers,
+                inside=inside,
                 id=left.id if left else "",
             )
         )
@@ -113,7 +117,6 @@ class Intake:
     def _refusal(self, operation: Operation, trigger: Trigger, left: Left | None) -> str:
         """Return why an operation is not kept. What it has left is replaced in any case, or taken back."""
         name = operation.tally.name
-        self.number(operation)
         if self.recorder is None:
             self._faults.add("shut_down", name)
             return "shut_down"
@@ -136,14 +139,13 @@ class Intake:
             return
         start_ns = _start_ns(operation)
         left = Left(new_ulid(start_ns), start_ns)
-        self.number(operation)
         finished = Finished(
             operation=operation,
             trigger=Trigger.STALLED,
             start_ns=start_ns,
             threshold=tally.slow_from,
             request=request_of(operation),
-            enclosing=enclosing(operation, self.number, time.perf_counter()),
+            outers=outers_of(operation),
             id=left.id,
             running=True,
         )

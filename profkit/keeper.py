@@ -9,6 +9,7 @@ from profkit.config import Settings
 from profkit.faults import Faults, log
 from profkit.finished import Finished, profile_of
 from profkit.masking import masker
+from profkit.operations import Operation
 from profkit.running import still_running
 from profkit.sampling.sampler import Sampler
 from profkit_storage import Profile, ProfileStorage, Status, Trigger
@@ -17,23 +18,27 @@ Item = Finished | Profile
 
 
 class Keeper:
-    """Keeps one item after the other; `recorded` counts them. `on_loss` is called with what is lost, and the reason.
+    """Keeps one item after the other; `recorded` counts them.
+
+    `number` gives each operation its number. `on_loss` is called with what is lost, and the reason.
 
     What the store or the application's callback raise, whatever it is, is counted in `faults`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the parts of one profiler
         self,
         settings: Settings,
         storage: ProfileStorage | None,
         sampler: Sampler,
         faults: Faults,
+        number: Callable[[Operation], int],
         on_loss: Callable[[Item, str], object],
     ) -> None:
         self._settings = settings
         self.storage = storage
         self._sampler = sampler
         self._faults = faults
+        self._number = number
         self.on_loss = on_loss
         self.recorded = 0
 
@@ -63,8 +68,11 @@ class Keeper:
     def _build(self, item: Item) -> Profile | None:
         if isinstance(item, Profile):
             return item
+        self._number(item.operation)
         finished = still_running(item, self._sampler) if item.running else item
-        return None if finished is None else profile_of(finished, self._settings, self._sampler)
+        if finished is None:
+            return None
+        return profile_of(finished, self._settings, self._sampler, self._number)
 
     def _store(self, item: Item, profile: Profile) -> bool:
         if self.storage is None:

@@ -279,7 +279,7 @@ class PerformanceProfiler:
 
     def _record_to(self, storage: ProfileStorage | None) -> None:
         settings, sampler, faults = self.settings, self.sampler, self.faults
-        keeper = Keeper(settings, storage, sampler, faults, self._intake.lose)
+        keeper = Keeper(settings, storage, sampler, faults, self._intake.number, self._intake.lose)
         rollups = RollupWriter(self.rollups, settings, storage, faults)
         self._recorder = self._intake.recorder = Recorder(settings, keeper, rollups, sampler, faults)
 

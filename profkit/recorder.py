@@ -85,10 +85,9 @@ class Recorder:
 
         For the sampler's thread, at its ticks.
         """
-        if counting and self.rollups.due is None and self.rollups.stores and not self._stopped:
-            self.rollups.expect()
-            self._rouse()
-        elif self._queue or (self.rollups.due is not None and not self._is_alive()):
+        expected = counting and self.rollups.expect()
+        # Begun before there is any work: when the interpreter ends, some versions begin no more threads.
+        if (expected or self._queue or not self._is_alive()) and not self._stopped:
             self._rouse()
         self.tell()
 
@@ -105,23 +104,12 @@ class Recorder:
         if self.is_this_thread:  # it cannot wait for itself
             return False
         self.tell()
-        deadline = monotonic() + timeout
-        self._wanted |= self.rollups.has_more()
-        while True:
-            with self._changed:
-                if self._is_done():
-                    return True
-            if not self._rouse():
-                return False
-            with self._changed:
-                left = deadline - monotonic()
-                if not self._changed.wait_for(lambda: self._is_done() or not self._is_alive(), left):
-                    return False
+        return self._finish(monotonic() + timeout)
 
     def stop(self, timeout: float) -> bool:
         """Store what there is and end the thread; what `timeout` seconds are not enough for is counted as lost."""
         self._give_up_at = deadline = monotonic() + timeout
-        done = self.flush(timeout)
+        done = not self.is_this_thread and self._finish(deadline)
         thread = self._thread
         self._stopped = True
         if not done and not self._is_alive():  # the interpreter is ending, and begins no more threads
@@ -136,6 +124,20 @@ class Recorder:
             thread.join(max(0.0, deadline - monotonic()))
         self.tell()
         return done
+
+    def _finish(self, deadline: float) -> bool:
+        # Each profile that is kept is counted, so there will be more when the queue is done.
+        self._wanted |= self.rollups.stores and (not self._is_done() or self.rollups.has_more())
+        while True:
+            with self._changed:
+                if self._is_done():
+                    return True
+            if not self._rouse():
+                return False
+            with self._changed:
+                left = deadline - monotonic()
+                if not self._changed.wait_for(lambda: self._is_done() or not self._is_alive(), left):
+                    return False
 
     def _refusal(self, size: int) -> str:
         """Return why there is no room; for one there always is, lest the largest never be kept."""
@@ -176,7 +178,8 @@ class Recorder:
                 self._thread = real.start(self._run, "profkit-recorder")
             except RuntimeError as error:
                 self._runs = False
-                self._faults.add("recorder_not_started", error)
+                if math.isinf(self._give_up_at):  # else whoever ends it does its work
+                    self._faults.add("recorder_not_started", error)
             except BaseException:  # of a signal handler
                 self._runs = False
                 raise
@@ -190,6 +193,7 @@ class Recorder:
                     work.store()
                 else:
                     self.keeper.keep(work)
+                    self.rollups.expect()  # it has been counted
         except BaseException as error:  # noqa: BLE001 - MemoryError, or what was sent to this thread: another begins
             self._die(error)
         with self._changed:

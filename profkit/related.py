@@ -12,20 +12,27 @@ from profkit_storage import ChildOperation, Enclosing
 _MAX_ENCLOSING = 50
 
 
-def enclosing(
-    operation: Operation, number: Callable[[Operation], int], until: float
-) -> tuple[Enclosing, ...]:
-    """Return the operations around one, the innermost first; `number` gives each its number.
-
-    `until` is the end of `operation`, or now, in seconds of `time.perf_counter`.
-    """
-    found: list[Enclosing] = []
+def outers_of(operation: Operation) -> tuple[Operation, ...]:
+    """Return the operations around one, the innermost first, at most 50."""
+    found: list[Operation] = []
     outer = operation.parent
     while outer is not None and len(found) < _MAX_ENCLOSING:
-        ended = outer.ended or until  # a task may go on when what began it is over
-        found.append(Enclosing(number(outer), ended - outer.started >= outer.tally.slow_from))
+        found.append(outer)
         outer = outer.parent
     return tuple(found)
+
+
+def is_slow(outer: Operation, until: float) -> bool:
+    """Tell whether an operation was slow before one inside it ended, at `until` seconds of `time.perf_counter`."""
+    ended = outer.ended or until  # a task may go on when what began it is over
+    return min(ended, until) - outer.started >= outer.tally.slow_from
+
+
+def enclosing(
+    outers: Iterable[Operation], until: float, number: Callable[[Operation], int]
+) -> tuple[Enclosing, ...]:
+    """Return the operations around one that ended at `until`; `number` gives each its number."""
+    return tuple(Enclosing(number(outer), is_slow(outer, until)) for outer in outers)
 
 
 def children_of(ended: Iterable[Operation], operation: Operation, wall: float) -> tuple[ChildOperation, ...]:

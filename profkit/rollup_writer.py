@@ -21,7 +21,7 @@ _MOST_ROWS = 2 * MAX_TALLIES
 class RollupWriter:
     """Knows when rollups are `due` (seconds of `monotonic`, None while nothing was counted), and stores them.
 
-    All methods are for the recorder's thread, but for `expect`, which is for the sampler's.
+    All methods are for the recorder's thread, but for `expect`, which is for the sampler's too.
     """
 
     def __init__(
@@ -51,11 +51,14 @@ class RollupWriter:
         """Whether some wait that could not be stored."""
         return self._pending is not None
 
-    def expect(self) -> None:
-        """Note that something is being counted: a window begins."""
+    def expect(self) -> bool:
+        """Note that something is being counted; True if a window begins with it."""
+        if self.due is not None or not self.stores:
+            return False
         if self._pending is None:
             self._rollups.begin_window()
         self.due = self._clock() + self._settings.rollup_interval
+        return True
 
     def is_due(self) -> bool:
         """Tell whether the time to store them has come."""

@@ -508,8 +508,8 @@ def test_branches_and_children_of_one_that_stalls(make_captured: Any, assert_con
 
     asyncio.run(outer())
     assert profiler.flush(5)
-    running = next(one for one in captured.profiles if one.status is Status.RUNNING)
-    (last,) = [one for one in captured.profiles if one.operation == "outer" and one.status is Status.OK]
+    running, last = [one for one in captured.profiles if one.operation == "outer"]
+    assert (running.status, last.status) == (Status.RUNNING, Status.OK)
     for profile in (running, last):
         assert_conserved(profile)
         assert decode(encode(profile), "key") == profile
