@@ -115,10 +115,13 @@ class Sampler:
 
     def _run(self, signal: real.Signal) -> None:
         try:
-            self._look_until_stopped(signal)
-        except Exception as error:  # noqa: BLE001 - out of memory: the next operation begins another thread
-            self._faults.add("sampler_died", repr(error))
-        finally:
+            while self._is_on(signal):
+                try:
+                    self._look_until_stopped(signal)
+                except Exception as error:  # noqa: BLE001 - no memory, and not even within a tick
+                    self._faults.add("sampler_error", repr(error))
+                    signal.wait(_QUIET_INTERVAL)
+        finally:  # should it end, the next operation begins another
             switching.restore(self)
             with self._changing:
                 if self._signal is signal:
