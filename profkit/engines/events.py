@@ -96,7 +96,9 @@ class _EventView(View):
 
     def __init__(self, thread: WatchedThread, recording: EventRecording, moment: Moment) -> None:
         codes = recording.tree.codes
-        super().__init__(codes, 0, took_gil=None)
+        super().__init__(
+            codes, 0, took_gil=True
+        )  # nobody else had it: the hook is part of what the thread runs
         self._thread = thread
         self._native = bool(moment.native)
         self._cpu = moment.cpu

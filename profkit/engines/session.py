@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 import time
 from functools import cache
 from sys import _getframe  # pyright: ignore[reportPrivateUsage]  # documented, and the only way to a caller
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from profkit.engines.events import EventRecording, Moment, observe
 from profkit.operations import Operation
 from profkit.sampling import real
+from profkit.sampling.origins import is_application
 
 if TYPE_CHECKING:
     from pyinstrument.stack_sampler import StackSampler
@@ -44,11 +46,16 @@ _MOVED = "it ended in another thread"
 
 @cache
 def available() -> ModuleType | None:
-    """Return the module of pyinstrument's samplers, None if it cannot be imported; takes 70 ms the first time."""
+    """Return the module of pyinstrument's samplers, None if it cannot be imported; takes 70 ms the first time.
+
+    Whatever the hook needs is imported here: it may be called in the midst of the application's imports and locks, so
+    it must wait for none.
+    """
     try:
         from pyinstrument import stack_sampler
     except Exception:  # noqa: BLE001 - its extension may be built for another Python
         return None
+    is_application("")  # asks sysconfig, which imports, under a lock
     return stack_sampler
 
 
@@ -67,6 +74,7 @@ class Session:
         self._recording: EventRecording | None = None
         self._hook: object = None
         self._fault = ""
+        self._error: Exception | None = None
         self._calls = 0
         self._called = operation.started
         self._cost = 0.0
@@ -95,6 +103,7 @@ class Session:
         if hook is not None and not sampler.subscribers:
             return _NESTED  # in another greenlet of this thread
         self._sampler = sampler
+        threading.current_thread()  # pyinstrument's hook asks for it, which takes a lock the first time
         sampler.subscribe(self.sampled, desired_interval=self._interval, use_async_context=False)
         self._hook = sys.getprofile()
         if not _is_pyinstruments(self._hook):
@@ -120,6 +129,8 @@ class Session:
         if self.operation not in self._registry:
             return ""  # so it did in a forked child, where nothing is kept of it
         silent = self._is_silent
+        if self._error is not None:
+            self._faults.add("engine_error", repr(self._error))
         try:
             if _is_pyinstruments(sys.getprofile()) and self._sampler is not None:
                 self._sampler.unsubscribe(self.sampled)
@@ -158,7 +169,7 @@ class Session:
             if _comes_from_signal(error):
                 raise
             self._fault = f"sampling failed: {type(error).__name__}"
-            self._faults.add("engine_error", repr(error), error)
+            self._error = error.with_traceback(None)  # told of when it stops: a log's handler has a lock
         finally:
             self._cost += time.thread_time() - began
 
