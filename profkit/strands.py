@@ -30,19 +30,23 @@ def strands_of(recording: Recording, operation: Operation) -> Strands:
         if track.has_thread:  # whose clock is its own
             spans = with_unseen_running(spans, recording.tree)
         strands[strand] = spans
-    _settle_detached(strands, operation)
+    _settle_detached(strands, operation, recording.others)
     return strands
 
 
-def _settle_detached(strands: Strands, operation: Operation) -> None:
-    """Take their part from branches that went on when the operation had ended, see `sampling.detached`."""
-    detached = [one for one in strands if one is not None and not 0 < one.ended <= operation.ended]
-    if not detached:
-        return
-    gone: set[Started | None] = set(detached)
-    others = [spans for strand, spans in strands.items() if strand not in gone]
-    left = give_back([strands[branch] for branch in detached], others)
-    strands.update(zip(detached, left, strict=True))
+def _settle_detached(strands: Strands, operation: Operation, others: Started) -> None:
+    """Take their part from branches that went on when the operation had ended, see `sampling.detached`.
+
+    `others` stands for branches there was no room for.
+    """
+    detached: dict[Started | None, list[Span]] = {
+        one: spans
+        for one, spans in strands.items()
+        if one is not None and one is not others and not 0 < one.ended <= operation.ended
+    }
+    if detached:
+        left = give_back(detached.values(), [strands[one] for one in strands if one not in detached])
+        strands.update(zip(detached, left, strict=True))
 
 
 def samples_of(strands: Strands, resolver: Resolver) -> tuple[Sample, ...]:
@@ -70,6 +74,6 @@ def branches_of(strands: Strands, operation: Operation) -> tuple[Branch, ...]:
 
 def _branches(recording: Recording, operation: Operation) -> Sequence[Started]:
     """Return what was seen, and of the rest as many as a profile may have."""
-    known = dict.fromkeys(branch for branch in recording.tracks if branch is not None)
-    known |= dict.fromkeys(list(operation.branches or ())[: max(0, _MOST - len(known))])
-    return list(known)
+    seen = dict.fromkeys(branch for branch in recording.tracks if branch is not None)
+    unseen = [branch for branch in operation.branches or () if branch not in seen]
+    return [*seen, *unseen[: max(0, _MOST - len(seen))]]

@@ -48,11 +48,12 @@ class Recording:
 
     Times are seconds of `time.perf_counter`. `seen` is when the operation was last looked at; each look gives the time
     since then to the strands that were at work, in equal parts. `unobserved` seconds are nobody's. `root` is the place
-    of the operation's own function, once branches had to be shown below it.
+    of the operation's own function, once branches had to be shown below it; `others` stands for the branches that there
+    was no room for.
     """
 
     __slots__ = (
-        "_last", "_limit", "_others", "_spans", "collected", "main", "root", "sampler_cpu", "seen", "started", "stride",
+        "_last", "_limit", "_spans", "collected", "main", "others", "root", "sampler_cpu", "seen", "started", "stride",
         "ticks", "tracks", "tree", "unobserved",
     )  # fmt: skip
 
@@ -69,15 +70,15 @@ class Recording:
         self.tracks: dict[Branch | None, Track] = {None: self.main}
         self._limit = limit
         self._spans = 0
-        self._others = Branch("[other branches]")
+        self.others = Branch("[other branches]")
         self._last: list[tuple[Track | None, float]] = []
 
     def track(self, branch: Branch | None) -> Track:
         """Return the track of a branch, None being the operation itself."""
         track = self.tracks.get(branch)
         if track is None:
-            if len(self.tracks) > min(MAX_BRANCHES, self._limit // 4) and branch is not self._others:
-                return self.track(self._others)
+            if len(self.tracks) > min(MAX_BRANCHES, self._limit // 4) and branch is not self.others:
+                return self.track(self.others)
             track = self.tracks[branch] = Track(branch)
         return track
 
@@ -88,7 +89,7 @@ class Recording:
 
     def is_shared(self, track: Track) -> bool:
         """Tell whether a track is that of all the branches there was no room for."""
-        return track is self.tracks.get(self._others)
+        return track is self.tracks.get(self.others)
 
     @staticmethod
     def refer(waiter: object) -> weakref.ref[object] | None:
@@ -163,6 +164,11 @@ class Recording:
         self._last.append((track, share))
         if self._spans > self._limit:
             self._halve()
+
+    def claim(self, track: Track, elapsed: float, node: int, state: int, holder: int) -> None:
+        """Note that a track was at a node for the `elapsed` seconds since the last look, which others were given."""
+        ended = self.seen - self.started
+        self._spans += track.timeline.add(ended - elapsed, ended, 0.0, node, state, holder, 0.0)
 
     def repeat(self, now: float) -> bool:
         """Give the time since the last look to what the operation alone was then, which goes on; False if it cannot."""

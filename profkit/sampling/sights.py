@@ -29,6 +29,10 @@ _NEARLY_ALL = 0.95
 """The share of a look's time that a thread has the CPU if it runs all of it."""
 _IN_LOOPS = ("asyncio.", "anyio.")
 """Of these modules, functions that wait do so suspended."""
+_TOLD = {
+    ("asyncio.queues", "Queue.get"), ("asyncio.locks", "Event.wait"), ("asyncio.locks", "Condition.wait"),
+}  # fmt: skip
+"""Functions in which a task waits for what another one says; anyio's events and streams end there too."""
 _QUEUED = "[waiting for a thread]"
 
 
@@ -189,6 +193,14 @@ class _Share(NamedTuple):
             wall = cpu
         recording.observe(track, wall, wall / self.parts, node, sight.state, sight.holder, cpu)
 
+    def claim(self, track: Track, sight: Sight, whole: list[int] | None) -> None:
+        """Note where a strand waits that leaves its part to others, who may not have been what it waited for."""
+        stack = whole or sight.stack
+        if stack:
+            self.recording.claim(
+                track, self.wall, self.recording.tree.insert(stack), sight.state, sight.holder
+            )
+
     def _has_waited(self, strand: Strand, track: Track) -> bool:
         """Tell whether a thread was last seen waiting, and nothing else kept it from running since."""
         if strand.task is not None or strand.coroutine is not None or not len(track.timeline):
@@ -225,6 +237,7 @@ class _Together:
         self._sights: dict[Branch | None, Sight] = {}
         self._stacks: dict[Branch | None, list[int] | None] = {}
         self._at_work: list[Branch | None] = []
+        self._claiming: list[Branch | None] = []
         self._all: list[Branch] = []
         self._threads: set[Branch] = set()
         self._awaited: set[int] = set()
@@ -245,10 +258,13 @@ class _Together:
             task for branch in branches if branch.task is not None and (task := branch.task()) is not None
         )
         joined = {branch: self._joins(sight) for branch, sight in self._sights.items()}
+        parents = {branch.parent if branch.parent in self._sights else None for branch in branches}
+        self._claiming = [one for one in parents if not joined[one] and self._is_told(self._sights[one])]
+        joined.update(dict.fromkeys(self._claiming, True))
         self._at_work = [branch for branch in branches if not joined[branch]]
         if not joined[None] or not self._at_work:
             self._at_work.append(None)
-        for strand in self._at_work:
+        for strand in (*self._at_work, *self._claiming):
             self._stack(strand, joined)
         return True
 
@@ -266,6 +282,8 @@ class _Together:
         for branch in self._at_work:
             strand: Strand = self._operation if branch is None else branch
             share.give(strand, recording.track(branch), self._sights[branch], self._stacks[branch])
+        for branch in self._claiming:
+            share.claim(recording.track(branch), self._sights[branch], self._stacks[branch])
 
     def _pending(self) -> list[Branch]:
         self._all = branches = [branch for branch in self._operation.branches or () if not branch.ended]
@@ -291,6 +309,13 @@ class _Together:
         return bool(self._threads) and (
             is_of_thread(waiter, self._threads) or self._joins_threads(sight.stack or [])
         )
+
+    def _is_told(self, sight: Sight) -> bool:
+        """Tell whether a strand waits for what another task will tell it: one of its own, most likely."""
+        if sight.state not in {SUSPENDED, HELD} or not sight.stack:
+            return False
+        entry = self._view.codes.entries[sight.stack[0] >> OFFSET_BITS]
+        return (entry.module, entry.name) in _TOLD
 
     def _is_left_out(self, waiter: object) -> bool:
         """Tell whether a future is the task of a branch that chance has left out of this look."""

@@ -33,6 +33,11 @@ class Span(NamedTuple):
     inferred: bool = False
 
 
+_LONGEST_BREAK = 16
+"""How many times as long as what is added a strand may have been at no work before it, and it still goes on: chance
+leaves some of many branches out of a look."""
+
+
 class Timeline:
     """Spans as columns; the caller sees to it that there are not too many, and halves them."""
 
@@ -59,6 +64,7 @@ class Timeline:
             and self._nodes[-1] == node
             and self._states[-1] == state
             and self._holders[-1] == holder
+            and began - self._ended[-1] <= _LONGEST_BREAK * (ended - began)
         ):
             self._walls[-1] += wall
             self._cpus[-1] += cpu

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -22,6 +23,18 @@ class Captured:
         # Most tests are about truth, on machines so crowded that the limit would leave them few samples.
         settings = {"max_overhead": 1.0, "max_profiles_per_operation": 0, "max_profiles": 0} | settings
         self.profiler = PerformanceProfiler(Settings(on_profile=self.profiles.append, **settings))
+        self.ticks: list[int] = []
+        self._each_tick, self.profiler.sampler._each_tick = self.profiler.sampler._each_tick, self._tick
+
+    def _tick(self) -> None:
+        self.ticks.append(time.time_ns())
+        self._each_tick()
+
+    def longest_gap(self, profile: Profile) -> float:
+        """Seconds for which the sampler did not come to look: what happened meanwhile it cannot tell."""
+        ended = profile.start_ns + int(profile.wall * 1e9)
+        ticks = (tick for tick in self.ticks if profile.start_ns < tick < ended)
+        return max(after - before for before, after in pairwise([profile.start_ns, *ticks, ended])) / 1e9
 
     def all(self) -> list[Profile]:
         """Wait for the background and return what was captured, in order of beginning."""
