@@ -130,7 +130,7 @@ class Factory:
         loop: asyncio.AbstractEventLoop,
         coro: object,
         kwargs: dict[str, object],
-    ) -> object:
+    ) -> Any:  # noqa: ANN401 - as above
         watch, key = self.watch, id(loop)
         making, watch.making = watch.making, self
         outer, being_made[key] = being_made.get(key), branch

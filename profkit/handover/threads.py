@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures.thread import ThreadPoolExecutor
 from contextlib import suppress
 from importlib import import_module
+from types import MethodType
 from typing import Any, cast
 
 from profkit.handover.work import ThreadWork, Work, in_flight, name_of
@@ -28,8 +29,8 @@ _BACKENDS = {"anyio._backends._asyncio": "AsyncIOBackend", "anyio._backends._tri
 """Modules and classes of anyio that run functions in worker threads."""
 
 
-_hooks: dict[object, object] = {}
-"""What each of our hooks replaced."""
+_hooks: dict[int, tuple[Function, object]] = {}
+"""By its id, each of our hooks and what it replaced: a wrapper of others may well be equal to what it wraps."""
 
 
 class _State:
@@ -79,29 +80,28 @@ def hook_anyio() -> None:
 def _backends() -> Iterator[type]:
     for module, name in _BACKENDS.items():
         backend = getattr(sys.modules.get(module), name, None)
-        if backend is not None:
+        if isinstance(backend, type) and "run_sync_in_worker_thread" in vars(backend):
             yield backend
 
 
-def _hook(owner: type, name: str, make: Callable[[Function], Function]) -> None:
+def _hook(owner: type, name: str, make: Callable[[Any], Function]) -> None:
+    """Replace a method by what `make` returns for it, a function for a class method too."""
     replaced = vars(owner)[name]
-    if any(function in _hooks for function in _layers(replaced)):
+    if any(id(function) in _hooks for function in _layers(replaced)):
         return
-    if isinstance(replaced, classmethod):
-        function = cast("classmethod[Any, ..., Any]", replaced).__func__
-        hook = functools.wraps(function)(make(function))
-        setattr(owner, name, classmethod(hook))
-    else:
-        hook = functools.wraps(replaced)(make(replaced))
-        setattr(owner, name, hook)
-    _hooks[hook] = replaced
+    # Through the class, as the application has it: what others put there may be a descriptor.
+    original = getattr(owner, name)
+    hook = functools.wraps(original)(make(original))
+    setattr(owner, name, classmethod(hook) if isinstance(original, MethodType) else hook)
+    _hooks[id(hook)] = hook, replaced
 
 
 def _unhook(owner: type, name: str) -> None:
     attribute = vars(owner)[name]
-    hook = getattr(attribute, "__func__", attribute)
-    if hook in _hooks:
-        setattr(owner, name, _hooks.pop(hook))
+    hook = cast("Any", attribute).__func__ if isinstance(attribute, classmethod) else attribute
+    if id(hook) in _hooks:
+        _, replaced = _hooks.pop(id(hook))
+        setattr(owner, name, replaced)
 
 
 def _layers(function: object) -> Iterator[object]:
@@ -178,12 +178,12 @@ def _function_of(thread: threading.Thread) -> object:
 
 def _run_sync_for(original: Function) -> Function:
     def run_sync_in_worker_thread(
-        cls: type, func: Function, args: tuple[object, ...], *rest: object, **options: object
+        _cls: type, func: Function, args: tuple[object, ...], *rest: object, **options: object
     ) -> object:
         operation = _operation()
         if operation is None or isinstance(func, Work):
-            return original(cls, func, args, *rest, **options)
-        return _run_sync(operation, functools.partial(original, cls), func, args, *rest, **options)
+            return original(func, args, *rest, **options)
+        return _run_sync(operation, original, func, args, *rest, **options)
 
     return run_sync_in_worker_thread
 

@@ -956,7 +956,7 @@ def test_time_in_the_queue_is_the_branchs(profiler: PerformanceProfiler) -> None
         assert not second.ended
         blocker.result()
         queued.result()
-        assert second.ended - second.started > 0.049
+        assert second.started < first.ended < second.ended
         assert first.thread is second.thread
         assert first.root != 0 != second.root
 
@@ -1229,70 +1229,95 @@ def test_arguments_and_results_pass(profiler: PerformanceProfiler) -> None:
         pool.submit(echo)
 
 
-def patched_by_others(owner: Any, name: str) -> tuple[Any, list[str]]:
-    """Wrap a method as instrumentation does; return what takes the wrapper out, and what it saw."""
-    original = vars(owner)[name]
-    calls: list[str] = []
+class Wrapper:
+    """A descriptor in the place of a method, equal to what it wraps, as wrapt makes them."""
 
+    def __init__(self, wrapped: Any, calls: list[str]) -> None:
+        self.__wrapped__ = wrapped
+        self.calls = calls
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.__wrapped__ == other)
+
+    def __hash__(self) -> int:
+        return hash(self.__wrapped__)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__wrapped__, name)
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        bound = self.__wrapped__.__get__(instance, owner)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.calls.append("called")
+            return bound(*args, **kwargs)
+
+        return call
+
+
+def with_a_function(original: Any, calls: list[str]) -> Any:
     @functools.wraps(original)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-        calls.append(name)
+        calls.append("called")
         return original(self, *args, **kwargs)
 
-    setattr(owner, name, wrapper)
-    return lambda: setattr(owner, name, original), calls
+    return wrapper
 
 
-OWNERS = [(ThreadPoolExecutor, "submit", submit), (threading.Thread, "start", thread)]
+def with_a_silent_function(original: Any, calls: list[str]) -> Any:
+    wrapper = with_a_function(original, calls)
+    del wrapper.__wrapped__
+    return wrapper
 
 
-@pytest.mark.parametrize(("owner", "name", "hand"), OWNERS)
-def test_others_patched_before_us(profiler: PerformanceProfiler, owner: Any, name: str, hand: Hand) -> None:
+@pytest.fixture(params=[(ThreadPoolExecutor, "submit", submit), (threading.Thread, "start", thread)])
+def hooked(request: pytest.FixtureRequest, profiler: PerformanceProfiler) -> Iterator[Any]:
+    """A method that is hooked, and what hands work over by it."""
+    yield request.param
+    owner, name, _ = request.param
     handover.uninstall()
-    undo, calls = patched_by_others(owner, name)
-    theirs = vars(owner)[name]
-    try:
-        handover.install()
-        seen = count_branches(profiler, hand)
-        handover.uninstall()
-        assert vars(owner)[name] is theirs
-    finally:
-        undo()
-    assert seen == 1
-    assert name in calls
+    setattr(owner, name, {"submit": SUBMIT, "start": START}[name])
 
 
-@pytest.mark.parametrize(("owner", "name", "hand"), OWNERS)
-def test_others_patched_after_us(profiler: PerformanceProfiler, owner: Any, name: str, hand: Hand) -> None:
-    undo, calls = patched_by_others(owner, name)
-    theirs = vars(owner)[name]
-    try:
-        assert count_branches(profiler, hand) == 1
-        handover.install()
-        assert vars(owner)[name] is theirs  # ours is known to be under it
-        handover.uninstall()
-        assert vars(owner)[name] is theirs
-        assert count_branches(profiler, hand) == 0
-        handover.install()
-        assert count_branches(profiler, hand) == 1
-        assert calls
-    finally:
-        undo()
-        handover.install()
+@pytest.mark.parametrize("wrap", [with_a_function, with_a_silent_function, Wrapper])
+def test_others_patched_before_us(profiler: PerformanceProfiler, hooked: Any, wrap: Any) -> None:
+    owner, name, hand = hooked
+    calls: list[str] = []
+    handover.uninstall()
+    theirs = wrap(vars(owner)[name], calls)
+    setattr(owner, name, theirs)
+    handover.install()
+    assert vars(owner)[name] is not theirs
+    assert count_branches(profiler, hand) == 1
+    handover.uninstall()
+    assert vars(owner)[name] is theirs
+    assert calls
 
 
-@pytest.mark.parametrize(("owner", "name", "hand"), OWNERS)
-def test_others_patched_after_us_and_do_not_say_so(
-    profiler: PerformanceProfiler, owner: Any, name: str, hand: Hand
-) -> None:
-    undo, _ = patched_by_others(owner, name)
-    del vars(owner)[name].__wrapped__
-    try:
-        handover.install()  # once more, above theirs
-        assert count_branches(profiler, hand) == 1
-        handover.uninstall()
-    finally:
-        undo()
+@pytest.mark.parametrize("wrap", [with_a_function, Wrapper])
+def test_others_patched_after_us(profiler: PerformanceProfiler, hooked: Any, wrap: Any) -> None:
+    owner, name, hand = hooked
+    calls: list[str] = []
+    theirs = wrap(vars(owner)[name], calls)
+    setattr(owner, name, theirs)
+    assert count_branches(profiler, hand) == 1
+    handover.install()
+    assert vars(owner)[name] is theirs  # ours is known to be under it
+    handover.uninstall()
+    assert vars(owner)[name] is theirs
+    assert count_branches(profiler, hand) == 0
+    handover.install()
+    assert vars(owner)[name] is theirs
+    assert count_branches(profiler, hand) == 1
+    assert calls
+
+
+def test_others_patched_after_us_and_do_not_say_so(profiler: PerformanceProfiler, hooked: Any) -> None:
+    owner, name, hand = hooked
+    setattr(owner, name, with_a_silent_function(vars(owner)[name], []))
+    handover.install()  # once more, above theirs
+    assert count_branches(profiler, hand) == 1
+    handover.uninstall()
 
 
 def test_others_who_wrap_the_run_of_a_thread(profiler: PerformanceProfiler) -> None:
@@ -1316,7 +1341,7 @@ def test_others_who_wrap_the_run_of_a_thread(profiler: PerformanceProfiler) -> N
         handover.install()
         assert count_branches(profiler, thread) == 1
         assert count_branches(profiler, timer) == 1
-        assert ["run" in vars(one) for one in started] == [True, True]  # theirs, as without us
+        assert all("run" in vars(one) for one in started)  # theirs, as without us
         handover.uninstall()
     finally:
         threading.Thread.start = START  # type: ignore[method-assign]
