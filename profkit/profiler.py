@@ -271,11 +271,13 @@ class PerformanceProfiler:
     def _watch(self) -> None:
         """Begin to watch, or end it, as the settings and what there is to record to say."""
         keeps = self.storage is not None or self.settings.on_profile is not None
-        self.active = self.settings.enabled and keeps and self._recorder is not None
-        if self.active:
+        recorder = self._recorder
+        self.active = self.settings.enabled and keeps and recorder is not None
+        if self.active and recorder is not None:
             handover.install()
             pauses.install()
             _import_now()
+            recorder.tend()  # its thread is begun by whoever configures, who can wait for it
 
     def _record_to(self, storage: ProfileStorage | None) -> None:
         settings, sampler, faults = self.settings, self.sampler, self.faults

@@ -21,8 +21,8 @@ _MOST_UNTOLD = 1_000
 class Recorder:
     """A bounded queue and its thread, which also stores the rollups when they are due.
 
-    Handing over never blocks and never raises. The thread is begun by those who have the time for it, in `tend`,
-    `flush` or `stop`; should it die, another one is.
+    Handing over never blocks and never raises. The thread is begun by those who have the time for it, by `tend`,
+    `flush` or `stop`; should it die, or the process fork, another one is.
     """
 
     def __init__(
@@ -83,10 +83,10 @@ class Recorder:
     def tend(self, *, counting: bool = False) -> None:
         """See to it that what waits is worked on; `counting`: operations are being counted.
 
-        For the sampler's thread, at its ticks.
+        For the sampler's thread, at its ticks, and for whoever configures.
         """
         expected = counting and self.rollups.expect()
-        # Begun before there is any work: when the interpreter ends, some versions begin no more threads.
+        # Begun before there is work: an interpreter that is about to end may begin none.
         if (expected or self._queue or not self._is_alive()) and not self._stopped:
             self._rouse()
         self.tell()
