@@ -1015,6 +1015,19 @@ def test_work_that_runs_when_its_operation_has_ended_is_nobodys(profiler: Perfor
     assert seen.operation is None
 
 
+def test_an_operation_that_has_ended_hands_nothing_over(profiler: PerformanceProfiler) -> None:
+    with profiler.operation("all") as operation:
+        pass
+    token = current.set(operation)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(time.sleep, 0.05)
+        pool.submit(len, ())
+        item: Any = pool._work_queue.get_nowait()
+        pool._work_queue.put(item)
+    current.reset(token)
+    assert item.fn in {len, time.sleep}
+
+
 def test_work_that_is_cancelled_before_it_runs_has_ended(profiler: PerformanceProfiler) -> None:
     with ThreadPoolExecutor(1) as pool, profiler.operation("all") as operation:
         pool.submit(time.sleep, 0.05)
@@ -1420,7 +1433,7 @@ def a_thread_of_a_subclass() -> threading.Thread:
     return one
 
 
-@pytest.mark.parametrize(("make", "count"), [(a_thread, 2_000), (a_thread_of_a_subclass, 200)])
+@pytest.mark.parametrize(("make", "count"), [(a_thread, 10_000), (a_thread_of_a_subclass, 200)])
 def test_threads_are_freed_as_before(profiler: PerformanceProfiler, make: Any, count: int) -> None:
     handover.uninstall()
     before = lifetimes(None, make, count)
