@@ -18,7 +18,6 @@ from profkit.requests import RequestContext
 from profkit.sampling import pauses
 from profkit.sampling.calltree import CallTree
 from profkit.sampling.recording import Recording
-from profkit.sampling.resolution import Resolver
 from profkit.sampling.sampler import Sampler
 from profkit.sampling.switching import USUAL
 from profkit.strands import branches_of, samples_of, strands_of
@@ -69,7 +68,7 @@ def profile_of(
     recording = _take_recording(operation, settings, sampler)
     if not finished.running:
         recording.finish(operation.ended, tail_allowance(settings.interval, sampler.real_interval))
-    resolver = Resolver(recording.tree)
+    resolver = recording.resolver()
     strands = strands_of(recording, operation)
     samples = samples_of(strands, resolver)
     wall = operation.ended - operation.started
@@ -85,6 +84,7 @@ def profile_of(
         number=number(operation),
         enclosing=enclosing(finished.outers, operation.ended, number),
         sampling=Sampling(
+            engine=recording.engine,
             interval=settings.interval,
             ticks=recording.ticks,
             sampler_cpu=max(0.0, sampler.cpu - recording.sampler_cpu),

@@ -35,12 +35,14 @@ class _Unwatched:
 
     def end(self) -> None: ...
 
+    def take_back(self) -> None: ...
+
 
 _UNWATCHED = _Unwatched()
 
 
 def wrap_generator_function(
-    profiler: Watcher, function: Callable[..., Generator[Any, Any, Any]], tally: Tally
+    profiler: Watcher, function: Callable[..., Generator[Any, Any, Any]], tally: Tally, kind: type[Operation]
 ) -> Callable[..., Generator[Any, Any, Any]]:
     """Return a generator function whose every generator is an operation, from its first step to its last."""
 
@@ -48,7 +50,7 @@ def wrap_generator_function(
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:  # noqa: ANN401 - typed by `wrap`
         generator = function(*args, **kwargs)
         watched = profiler.active or profiler.activate()
-        operation = Operation(profiler, tally) if watched else _UNWATCHED
+        operation = kind(profiler, tally) if watched else _UNWATCHED
         step: Callable[[Any], Any] = generator.send
         sent: Any = None
         held: list[Any] = []  # a local variable would keep what the consumer may let go of
@@ -74,14 +76,18 @@ def wrap_generator_function(
             operation.fail(error)
             raise
         finally:
-            operation.end()
+            try:
+                operation.end()
+            except BaseException:
+                operation.take_back()
+                raise
             sent = None  # an exception that holds this frame
 
     return call
 
 
 def wrap_async_generator_function(
-    profiler: Watcher, function: Callable[..., AsyncGenerator[Any, Any]], tally: Tally
+    profiler: Watcher, function: Callable[..., AsyncGenerator[Any, Any]], tally: Tally, kind: type[Operation]
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     """Return an async generator function whose every generator is an operation, from its first step to its last."""
 
@@ -89,7 +95,7 @@ def wrap_async_generator_function(
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:  # noqa: ANN401 - typed by `wrap`
         generator = function(*args, **kwargs)
         watched = profiler.active or profiler.activate()
-        operation = Operation(profiler, tally) if watched else _UNWATCHED
+        operation = kind(profiler, tally) if watched else _UNWATCHED
         step: Callable[[Any], Awaitable[Any]] = functools.partial(_first_step, generator)
         sent: Any = None
         held: list[Any] = []
@@ -118,9 +124,12 @@ def wrap_async_generator_function(
             operation.fail(error)
             raise
         finally:
-            operation.end()
-            if watched:
-                operation.frame = None
+            try:
+                operation.end()
+            except BaseException:
+                operation.take_back()
+                raise
+            operation.frame = None
             sent = None
 
     return call

@@ -178,12 +178,12 @@ class Operation:
         """Take a generator's operation out of flight while its consumer has the value."""
         self.paused = perf_counter()
         self.profiler.registry.discard(self)
-        token, self._token, self.task = self._token, None, None
-        if token is not None:
+        if self._token is not None:
             try:
-                current.reset(token)
+                current.reset(self._token)
             except ValueError:  # a consumer may go on in another context
                 pass
+        self._token = self.task = None
 
     def resume(self) -> None:
         """Go on with a generator's operation, whose clock has stood still since `pause`."""
@@ -201,18 +201,28 @@ class Operation:
     def end(self) -> None:
         """Take the operation out of flight; if it was slow, hand it over to become a profile."""
         token = self._token
-        if token is None:  # ended already, or an exception of a signal handler came before it had begun
+        if token is None:  # an exception of a signal handler came before it had begun
+            self.take_back()
             return
         profiler = self.profiler
         self.ended = ended = perf_counter()
         profiler.registry.discard(self)
         try:
             current.reset(token)
-        except ValueError:  # ended in another context than it began in
+        except (
+            ValueError,
+            RuntimeError,
+        ):  # ended in another context than it began in, or interrupted here before
             pass
         # Contexts of tasks begun in it may keep the operation: it must not keep its own task.
         self._token = self.task = self.coroutine = None
         self.settle(profiler, ended - self.started)
+
+    def take_back(self) -> None:
+        """Be in flight no more, wherever an exception of a signal handler met the beginning or the end."""
+        self.profiler.registry.discard(self)
+        if current.get() is self:
+            current.set(self.parent)
 
     def settle(self, profiler: Watcher, elapsed: float) -> None:
         """Count an operation that has ended, join it to its parent and hand it over if it was slow."""
@@ -274,43 +284,66 @@ class Operation:
         self.begin(id(frame))
         return self
 
-    def _exit(self, error: BaseException | None) -> None:
-        if self.ended:
-            return
-        if error is not None:
-            self.fail(error)
-        self.end()
-        self.frame = None
-
+    # An exception of a signal handler may come wherever a function begins: what calls it takes the operation back.
     def __enter__(self) -> Self:
-        return self._enter(_getframe(1))
+        try:
+            return self._enter(_getframe(1))
+        except BaseException:
+            self.take_back()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._exit(error)
+        if self.ended:
+            return
+        try:
+            if error is not None:
+                self.fail(error)
+            self.end()
+        except BaseException:
+            self.take_back()
+            raise
+        self.frame = None
 
     async def __aenter__(self) -> Self:
-        return self._enter(_getframe(1))
+        try:
+            return self._enter(_getframe(1))
+        except BaseException:
+            self.take_back()
+            raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._exit(error)
+        self.__exit__(kind, error, traceback)
+
+
+# What is None in every call is the class's, so that no call spends time on it.
 
 
 class Call(Operation):
     """A call of a synchronous function: its stack is in its thread, below the frame `root`."""
 
     __slots__ = ()
-    # Of the class, so that a call does not spend time on them.
     coroutine = None
     task = None
     frame = None
     _token = None
 
 
-def abort(call: Call, profiler: Watcher, outer: Operation | None, error: BaseException) -> None:
+class CoroutineCall(Operation):
+    """A call of a coroutine function: its stack is that of its coroutine."""
+
+    __slots__ = ()
+    root = 0
+    frame = None
+    _token = None
+
+
+def abort(
+    call: Call | CoroutineCall, profiler: Watcher, outer: Operation | None, error: BaseException
+) -> None:
     """End a call that raises `error`, or that an exception of a signal handler met while it began or ended."""
     ended = call.ended
     profiler.registry.discard(call)

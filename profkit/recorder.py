@@ -136,8 +136,9 @@ class Recorder:
                 return False
             with self._changed:
                 left = deadline - monotonic()
-                if not self._changed.wait_for(lambda: self._is_done() or not self._is_alive(), left):
-                    return False
+                self._changed.wait_for(lambda: self._is_done() or not self._is_alive(), max(0.0, left))
+                if left <= 0:
+                    return self._is_done()
 
     def _refusal(self, size: int) -> str:
         """Return why there is no room; for one there always is, lest the largest never be kept."""

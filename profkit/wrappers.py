@@ -7,6 +7,8 @@ import functools
 import inspect
 import logging
 import os
+from asyncio import _get_running_loop as get_running_loop  # pyright: ignore[reportPrivateUsage]  # for event loops
+from asyncio import current_task
 from collections.abc import Callable
 from sys import _getframe  # pyright: ignore[reportPrivateUsage]  # documented, and the only way to a frame
 from time import perf_counter
@@ -16,7 +18,7 @@ from weakref import ref
 
 from profkit.faults import log
 from profkit.generators import wrap_async_generator_function, wrap_generator_function
-from profkit.operations import Call, Operation, Watcher, abort, current, running_task
+from profkit.operations import Call, CoroutineCall, Operation, Watcher, abort, current, running_task
 from profkit.rollups import Tally
 from profkit.sampling.threads import this
 from profkit_storage import ConfigurationError
@@ -37,7 +39,9 @@ _CONTEXT_MANAGERS: dict[object, str] = {
 """The code of what contextlib makes of a generator."""
 
 
-def wrap(profiler: Watcher, function: Callable[P, R], tally: Tally) -> Callable[P, R]:
+def wrap(
+    profiler: Watcher, function: Callable[P, R], tally: Tally, kind: type[Operation] = Operation
+) -> Callable[P, R]:
     """Return `function` as an operation of `profiler`, with the same signature.
 
     Of a synchronous function that returns an awaitable, the call is measured and not the wait: nothing says beforehand
@@ -50,10 +54,9 @@ def wrap(profiler: Watcher, function: Callable[P, R], tally: Tally) -> Callable[
         return function
     given: object = function
     if isinstance(given, (staticmethod, classmethod, functools.partialmethod)):
-        return cast("Callable[P, R]", _wrap_descriptor(profiler, given, tally))
+        return cast("Callable[P, R]", _wrap_descriptor(profiler, given, tally, kind))
     _check(given)
-    builder = cast("Callable[[Watcher, Callable[P, R], Tally], Callable[P, R]]", _builder_for(function))
-    call = builder(profiler, function, tally)
+    call = cast("Callable[P, R]", _builder_for(function, kind)(profiler, function, tally))
     if not hasattr(function, "__qualname__"):  # a partial, an instance
         call.__qualname__ = name_of(function)
         call.__name__ = call.__qualname__.rpartition(".")[2]
@@ -63,11 +66,16 @@ def wrap(profiler: Watcher, function: Callable[P, R], tally: Tally) -> Callable[
     return call
 
 
-def _wrap_descriptor(profiler: Watcher, given: Any, tally: Tally) -> object:  # noqa: ANN401 - typed by `wrap`
+def _wrap_descriptor(
+    profiler: Watcher,
+    given: Any,  # noqa: ANN401 - typed by `wrap`
+    tally: Tally,
+    kind: type[Operation],
+) -> object:
     if isinstance(given, functools.partialmethod):
-        inner = wrap(profiler, cast("Callable[..., object]", given.func), tally)
+        inner = wrap(profiler, cast("Callable[..., object]", given.func), tally, kind)
         return functools.partialmethod(inner, *given.args, **given.keywords)
-    inner = wrap(profiler, given.__func__, tally)
+    inner = wrap(profiler, given.__func__, tally, kind)
     return staticmethod(inner) if isinstance(given, staticmethod) else classmethod(inner)
 
 
@@ -88,20 +96,26 @@ def _check(given: object) -> None:
         raise ConfigurationError(f"profile cannot watch {kind}: {_ALLOWED}")
 
 
-def _builder_for(function: Callable[..., object]) -> Callable[..., Any]:
-    """Return what wraps functions of this kind."""
+def _builder_for(function: Callable[..., object], kind: type[Operation]) -> Callable[..., Any]:
+    """Return what wraps functions like this one, for operations of this kind."""
+
+    def of_kind(builder: Callable[..., Callable[..., Any]]) -> Callable[..., Any]:
+        return functools.partial(builder, kind=kind)
+
     inner: Any = function
     while isinstance(inner, functools.partial):
         inner = cast("Callable[..., object]", inner.func)
     body = inner if inspect.isroutine(inner) else inner.__call__
     if inspect.isasyncgenfunction(body):
-        return wrap_async_generator_function
-    if _flags(body) & inspect.CO_COROUTINE:
+        return of_kind(wrap_async_generator_function)
+    if _flags(body) & inspect.CO_COROUTINE and kind is Operation:
         return _wrap_coroutine_function
-    # Marked as one, or a generator that can be awaited.
+    # A coroutine function, marked as one, or a generator that can be awaited.
     if inspect.iscoroutinefunction(function) or _flags(body) & inspect.CO_ITERABLE_COROUTINE:
-        return _wrap_awaitable_function
-    return wrap_generator_function if inspect.isgeneratorfunction(body) else _wrap_function
+        return of_kind(_wrap_awaitable_function)
+    if inspect.isgeneratorfunction(body):
+        return of_kind(wrap_generator_function)
+    return _wrap_function if kind is Operation else of_kind(_wrap_function_plainly)
 
 
 def _flags(function: object) -> int:
@@ -156,32 +170,100 @@ def _wrap_function(profiler: Watcher, function: Callable[P, R], tally: Tally) ->
     return call
 
 
-def _wrap_coroutine_function(
-    profiler: Watcher, function: Callable[..., Any], tally: Tally
+def _wrap_function_plainly(
+    profiler: Watcher, function: Callable[..., Any], tally: Tally, kind: type[Operation]
 ) -> Callable[..., Any]:
+    """Wrap a function as an operation of another kind, whose methods do the work."""
+
     @functools.wraps(function)
-    async def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - typed by `wrap`
+    def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - typed by `wrap`
         if not profiler.active and not profiler.activate():
-            return await function(*args, **kwargs)
-        operation = Operation(profiler, tally)
-        coroutine = function(*args, **kwargs)
+            return function(*args, **kwargs)
+        operation = kind(profiler, tally)
         try:
-            if type(coroutine) is CoroutineType:  # an awaitable of another kind shows nothing of itself
-                operation.coroutine = ref(coroutine)  # pyright: ignore[reportUnknownArgumentType]
-            operation.task = running_task()
-            operation.begin(0)
-            return await coroutine  # pyright: ignore[reportUnknownVariableType]
+            operation.begin(id(_getframe()))
+            return function(*args, **kwargs)
         except BaseException as error:
             operation.fail(error)
             raise
         finally:
-            operation.end()
+            try:
+                operation.end()
+            except BaseException:
+                operation.take_back()
+                raise
+
+    return call
+
+
+def _wrap_coroutine_function(  # noqa: C901 - written out
+    profiler: Watcher, function: Callable[..., Any], tally: Tally
+) -> Callable[..., Any]:
+    sampler = profiler.sampler
+    register, deregister = profiler.registry.add, profiler.registry.discard
+    get_current, set_current, reset_current = current.get, current.set, current.reset
+    record = tally.durations.append
+
+    # Written out as for a function.
+    @functools.wraps(function)
+    async def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - typed by `wrap`
+        if not profiler.active and not profiler.activate():
+            return await function(*args, **kwargs)
+        outer = get_current()
+        if (
+            outer is not None and outer.ended
+        ):  # tasks that start tasks would keep every operation before them alive
+            outer = None
+        operation = new(CoroutineCall)
+        operation.ended = 0.0
+        try:
+            coroutine = function(*args, **kwargs)
+            # An awaitable of another kind shows nothing of itself.
+            operation.coroutine = ref(coroutine) if type(coroutine) is CoroutineType else None  # pyright: ignore[reportUnknownArgumentType]
+            operation.tally = tally
+            operation.thread = thread = this.thread
+            loop = get_running_loop()
+            if loop is not None and loop is thread.loop:  # else it is to be watched from now on
+                task = current_task(loop)
+                operation.task = None if task is None else ref(task)
+            else:
+                operation.task = running_task()
+            operation.parent = outer
+            operation.children = operation.branches = operation.recording = None
+            token = set_current(operation)
+            operation.started = started = perf_counter()
+            register(operation)
+            if sampler.idle:
+                sampler.wake()
+            result = await coroutine  # pyright: ignore[reportUnknownVariableType]
+            operation.ended = ended = perf_counter()
+            deregister(operation)
+            try:
+                reset_current(token)
+            except ValueError:  # ended in another context than it began in
+                pass
+            # Contexts of tasks begun in it may keep the operation.
+            operation.task = operation.coroutine = None
+            elapsed = ended - started
+            record(elapsed)
+            if outer is not None:
+                operation.join(profiler.max_children)
+            if elapsed >= tally.limit:
+                profiler.finish(operation)
+            else:
+                operation.children = operation.branches = operation.recording = None
+            if outer is not None:
+                operation.leave()
+        except BaseException as error:
+            abort(operation, profiler, outer, error)
+            raise
+        return result  # pyright: ignore[reportUnknownVariableType]
 
     return call
 
 
 def _wrap_awaitable_function(
-    profiler: Watcher, function: Callable[..., Any], tally: Tally
+    profiler: Watcher, function: Callable[..., Any], tally: Tally, kind: type[Operation]
 ) -> Callable[..., Any]:
     """Wrap a function that returns an awaitable of any kind: its stacks are those below the wrapper's frame."""
 
@@ -189,7 +271,7 @@ def _wrap_awaitable_function(
     async def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - typed by `wrap`
         if not profiler.active and not profiler.activate():
             return await function(*args, **kwargs)
-        operation = Operation(profiler, tally)
+        operation = kind(profiler, tally)
         try:
             operation.frame = _getframe()
             operation.task = running_task()
@@ -199,7 +281,11 @@ def _wrap_awaitable_function(
             operation.fail(error)
             raise
         finally:
-            operation.end()
+            try:
+                operation.end()
+            except BaseException:
+                operation.take_back()
+                raise
             operation.frame = None
 
     return call

@@ -70,6 +70,12 @@ class Instrumented(Operation):
         finally:
             super().end()
 
+    def take_back(self) -> None:
+        try:
+            self._stop()
+        finally:
+            super().take_back()
+
     def settle(self, profiler: Watcher, elapsed: float) -> None:
         self._measured, self._session = self._session, None
         super().settle(profiler, elapsed)

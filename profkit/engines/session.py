@@ -9,6 +9,7 @@ what those wait for, and lets no second profiler start in the same context, the 
 
 from __future__ import annotations
 
+import atexit
 import signal
 import sys
 import threading
@@ -56,6 +57,7 @@ def available() -> ModuleType | None:
     except Exception:  # noqa: BLE001 - its extension may be built for another Python
         return None
     is_application("")  # asks sysconfig, which imports, under a lock
+    atexit.register(_withdraw_all)
     return stack_sampler
 
 
@@ -85,7 +87,7 @@ class Session:
         try:
             return self._start()
         except Exception as error:
-            self._withdraw()
+            self.withdraw()
             if _comes_from_signal(error):
                 raise
             return f"pyinstrument did not start: {type(error).__name__}"
@@ -104,10 +106,13 @@ class Session:
             return _NESTED  # in another greenlet of this thread
         self._sampler = sampler
         threading.current_thread()  # pyinstrument's hook asks for it, which takes a lock the first time
+        # Else it may print, once in each thread, what its clock costs.
+        warned, sampler.has_warned_about_timing_overhead = sampler.has_warned_about_timing_overhead, True
         sampler.subscribe(self.sampled, desired_interval=self._interval, use_async_context=False)
+        sampler.has_warned_about_timing_overhead = warned
         self._hook = sys.getprofile()
         if not _is_pyinstruments(self._hook):
-            self._withdraw()
+            self.withdraw()
             return _REFUSED
         return ""
 
@@ -135,10 +140,10 @@ class Session:
             if _is_pyinstruments(sys.getprofile()) and self._sampler is not None:
                 self._sampler.unsubscribe(self.sampled)
             else:
-                self._withdraw()
+                self.withdraw()
                 self._fault = self._fault or _REPLACED
         except Exception as error:
-            self._withdraw()
+            self.withdraw()
             if _comes_from_signal(error):
                 raise
             self._fault = f"pyinstrument did not stop: {type(error).__name__}"
@@ -201,7 +206,7 @@ class Session:
             frame = frame.f_back
         observe(self.operation, recording, Moment(frame, native, cpu), self._registry)
 
-    def _withdraw(self) -> None:
+    def withdraw(self) -> None:
         """Subscribe no more, however far it has come; a hook that is not pyinstrument's stays."""
         sampler = self._sampler
         if sampler is None:
@@ -215,11 +220,20 @@ class Session:
 
     def _leave(self) -> None:
         """Subscribe no more, from within the hook."""
-        self._withdraw()
+        self.withdraw()
         stacks = available()
         if stacks is not None and self._sampler is not None and not self._sampler.subscribers:
             # The old one notes the time of this sample when we return, and would give the next profiler all since then.
             stacks.thread_locals.stack_sampler = stacks.StackSampler()
+
+
+def _withdraw_all() -> None:
+    """Take out the hook of the thread that ends the interpreter: operations may be in flight."""
+    stacks = available()
+    for subscriber in list(stacks.get_stack_sampler().subscribers) if stacks is not None else ():
+        session = getattr(subscriber.target, "__self__", None)
+        if isinstance(session, Session):
+            session.withdraw()
 
 
 def _is_pyinstruments(hook: object) -> bool:

@@ -86,6 +86,7 @@ def _backends() -> Iterator[type]:
 
 def _hook(owner: type, name: str, make: Callable[[Any], Function]) -> None:
     """Replace a method by what `make` returns for it, a function for a class method too."""
+    owner = _definer(owner, name)
     replaced = vars(owner)[name]
     if any(id(function) in _hooks for function in _layers(replaced)):
         return
@@ -96,7 +97,13 @@ def _hook(owner: type, name: str, make: Callable[[Any], Function]) -> None:
     _hooks[id(hook)] = hook, replaced
 
 
+def _definer(owner: type, name: str) -> type:
+    """Return the class that a method is defined in: gevent puts a subclass in a class's place."""
+    return next((kind for kind in owner.__mro__ if name in vars(kind)), owner)
+
+
 def _unhook(owner: type, name: str) -> None:
+    owner = _definer(owner, name)
     attribute = vars(owner)[name]
     hook = cast("Any", attribute).__func__ if isinstance(attribute, classmethod) else attribute
     if id(hook) in _hooks:

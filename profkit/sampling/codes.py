@@ -22,6 +22,8 @@ _PASSING_MODULES = (
     "profkit.wrappers", "profkit.generators", "profkit.handover", "profkit.asgi", "profkit.requests", "profkit.debug",
 )  # fmt: skip
 _OWN_MODULES = ("profkit.", "profkit_storage.")
+_HOOKING_MODULE = "pyinstrument.stack_sampler"
+"""Calls what a hook of pyinstrument's engine is for, ours among others."""
 _MAX_CODES = 200_000
 """A bound for programs that compile code all the time; what comes later is shown as `[other code]`."""
 
@@ -78,6 +80,9 @@ class CodeTable:
         if module.startswith(_OWN_MODULES):
             self._own.append(code)
             index = PASSING if module.startswith(_PASSING_MODULES) else INTERNAL
+        elif module == _HOOKING_MODULE:
+            self._own.append(code)
+            index = PASSING
         elif len(self.entries) >= _MAX_CODES:
             return self.synthetic("[other code]") >> OFFSET_BITS
         else:

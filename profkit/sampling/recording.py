@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from profkit.sampling.branches import MAX_BRANCHES, Branch
 from profkit.sampling.calltree import CallTree
+from profkit.sampling.resolution import Resolver
 from profkit.sampling.timeline import COLLECTING, NOBODY, Timeline
 
 _LONGEST_FIRST = 0.1
@@ -56,6 +57,7 @@ class Recording:
         "_last", "_limit", "_spans", "collected", "main", "others", "root", "sampler_cpu", "seen", "started", "stride",
         "ticks", "tracks", "tree", "unobserved",
     )  # fmt: skip
+    engine = "watchdog"
 
     def __init__(self, tree: CallTree, started: float, limit: int, sampler_cpu: float) -> None:
         self.tree = tree
@@ -86,6 +88,10 @@ class Recording:
     def mean_gap(self) -> float:
         """The mean of the seconds between two looks."""
         return (self.seen - self.started) / max(1, self.ticks)
+
+    def resolver(self) -> Resolver:
+        """Return what names the frames of the tree."""
+        return Resolver(self.tree)
 
     def is_shared(self, track: Track) -> bool:
         """Tell whether a track is that of all the branches there was no room for."""

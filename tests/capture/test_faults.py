@@ -8,6 +8,7 @@ import ctypes
 import dis
 import gc
 import random
+import re
 import subprocess
 import sys
 import textwrap
@@ -616,8 +617,13 @@ def interrupted(seconds: float) -> None:
         timeout=seconds + 60,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    # What a signal's handler raises while Python calls back about a collection, Python prints and drops.
+    dropped = re.compile(
+        r"Exception ignored in: <function _on_collection.*?\nKeyboardInterrupt: \n", re.DOTALL
+    )
+    assert (done.returncode, dropped.sub("", done.stderr)) == (0, "")
     calls, interrupts, faults = done.stdout.split(maxsplit=2)
+    assert len(dropped.findall(done.stderr)) <= 0.005 * int(interrupts)
     assert int(calls) > 500 * seconds
     assert int(interrupts) > 10 * seconds
     assert faults == "{}\n"

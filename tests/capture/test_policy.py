@@ -18,8 +18,14 @@ from typing import Any
 import pytest
 
 from profkit import ConfigurationError, PerformanceProfiler, Settings
+from profkit.finished import Finished, profile_of
 from profkit.operations import Operation
 from profkit.policy import Policy
+from profkit.running import still_running
+from profkit.sampling.branches import Branch
+from profkit.sampling.calltree import CallTree
+from profkit.sampling.recording import Recording
+from profkit.sampling.threads import this
 from profkit.stalls import Left, Stalls
 from profkit_storage import Profile, ProfileNotFound, Status, Trigger, decode, encode, open_storage
 
@@ -108,6 +114,12 @@ def test_what_is_not_allowed_is_named_with_what_is(variable: str, text: str) -> 
 def test_thresholds_that_are_none_are_refused(wrong: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"thresholds=.* is not allowed: give names"):
         Settings(thresholds=wrong)
+
+
+def test_a_threshold_in_the_code_is_a_number_of_seconds(captured: Any) -> None:
+    for wrong in (-1, float("inf"), 10**400, "1"):
+        with pytest.raises(ConfigurationError, match="threshold="):
+            captured.profiler.operation("work", threshold=wrong)
 
 
 def test_settings_reach_what_they_are_for(make_captured: Any) -> None:
@@ -332,6 +344,12 @@ def test_errors_are_not_kept_unless_asked(make_captured: Any) -> None:
     assert captured.profiler.stats()["errors"] == 1
 
 
+def test_one_that_fails_is_one_of_the_control_set_as_any_other(make_captured: Any) -> None:
+    captured = make_captured(threshold=60.0, control_rate=1.0)
+    fail(captured.profiler, LookupError)
+    assert kinds(captured.all()) == [("work", "control", "error", 0.0)]
+
+
 def test_a_storm_of_errors_leaves_room_for_what_is_slow(make_captured: Any) -> None:
     captured = make_captured(threshold=60.0, keep_errors=True, max_profiles=2)
     for _ in range(5):
@@ -406,6 +424,7 @@ def test_one_that_stalls_leaves_a_profile_which_its_last_one_replaces(tmp_path: 
         Settings(storage=tmp_path, stall_after=0.2, threshold=0.1, interval=0.002, on_profile=seen.append)
     )
     storage = open_storage(tmp_path)
+    before = time.time_ns()
     with profiler.operation("work") as operation:
         operation.tag(step=1)
         wait_until(lambda: seen)
@@ -420,6 +439,7 @@ def test_one_that_stalls_leaves_a_profile_which_its_last_one_replaces(tmp_path: 
     assert (left.id, left.start_ns, left.number) == (last.id, last.start_ns, last.number)
     assert (left.tags, last.tags) == ({"step": 1}, {"step": 2})
     assert 0.15 < left.wall < last.wall
+    assert abs(left.start_ns - before) < 0.1e9
     assert sum(one.wall for one in left.samples) + left.sampling.unobserved == pytest.approx(left.wall)
     assert sum(one.wall for one in last.samples) + last.sampling.unobserved == pytest.approx(last.wall)
     assert [one.id for one in seen] == [last.id] * 2, "once while it was running"
@@ -476,6 +496,7 @@ def test_what_is_discarded_leaves_nothing(tmp_path: Path) -> None:
     with profiler.operation("never wanted") as operation:
         operation.discard()
         time.sleep(0.3)
+        assert profiler._intake.stalls._known == {operation: None}
     with profiler.operation("discarded late") as operation:
         wait_until(lambda: seen)
         operation.discard()
@@ -517,6 +538,77 @@ def test_branches_and_children_of_one_that_stalls(make_captured: Any, assert_con
     assert sorted(child.name for child in last.children) == ["part 0.1", "part 0.7"]
     assert all(branch.end <= running.wall for branch in running.branches)
     assert len(running.branches) == len(last.branches) == 2
+
+
+def test_a_branch_that_is_pending_has_its_part(make_captured: Any) -> None:
+    captured = make_captured(stall_after=0.3, threshold=0.1, interval=0.005)
+
+    @captured.profiler.profile("outer")
+    async def outer() -> None:
+        beside = asyncio.create_task(asyncio.sleep(0.7))
+        await asyncio.sleep(0.6)
+        await beside
+
+    asyncio.run(outer())
+    assert captured.profiler.flush(5)
+    running = captured.profiles[0]
+    assert running.status is Status.RUNNING
+    seconds = sum(sample.wall for sample in running.samples if sample.branch == 0)
+    assert seconds == pytest.approx(running.wall / 2, rel=0.2)
+
+
+def test_where_children_began_is_told_from_the_one_that_runs(make_captured: Any) -> None:
+    captured = make_captured(stall_after=0.25, threshold=60.0)
+    profiler = captured.profiler
+
+    async def lives_on() -> None:
+        with profiler.operation("lives on"):
+            with profiler.operation("step"):
+                pass
+            wait = asyncio.get_running_loop().run_in_executor(None, wait_until, lambda: captured.profiles)
+            await wait
+
+    async def main() -> None:
+        with profiler.operation("first"):
+            await asyncio.sleep(0.15)
+            with profiler.operation("second"):
+                task = asyncio.create_task(lives_on())
+                await asyncio.sleep(0.01)
+        await task
+
+    asyncio.run(main())
+    running = next(one for one in captured.profiles if one.operation == "lives on")
+    (step,) = running.children
+    assert step.start < 0.1
+
+
+def test_a_copy_and_what_goes_on_do_not_change_each_other(make_captured: Any) -> None:
+    sampler = make_captured().profiler.sampler
+    operation = make_operation(time.perf_counter() - 9.0)
+    operation.thread = this.thread
+    operation.root, operation.branches = 0, [Branch("pending")]
+    recording = operation.recording = Recording(CallTree(sampler.codes), operation.started, 100, 0.0)
+    track = recording.track(operation.branches[0])
+    node = recording.tree.insert([sampler.codes.synthetic("[here]")])
+    wall = recording.begin_look(operation.started + 5.0)
+    recording.observe(track, wall, wall, node, 1, -1, 0.0)
+    finished = Finished(operation=operation, trigger=Trigger.STALLED, start_ns=0, threshold=1.0, running=True)
+    copied = still_running(finished, sampler)
+    assert copied is not None
+    before = track.timeline.spans()
+    operation.branches[0].end()
+    profile = profile_of(copied, Settings(), sampler, lambda _: 1)
+    assert track.timeline.spans() == before
+    wall = recording.begin_look(operation.started + 7.0)
+    recording.observe(track, wall, wall, node, 0, -1, 0.0)
+    assert len(track.timeline) == 2
+    again = copied.operation.branches
+    assert again is not None
+    assert (again[0].ended, operation.branches[0].ended > again[0].ended) == (operation.started + 5.0, True)
+    assert [(one.wall, one.branch) for one in profile.samples] == [(pytest.approx(5.0), 0)]
+    assert profile.wall == pytest.approx(5.0)
+    operation.ended = time.perf_counter()
+    assert still_running(finished, sampler) is None
 
 
 def test_a_killed_process_leaves_what_it_was_doing(tmp_path: Path) -> None:

@@ -273,6 +273,7 @@ def test_it_dies_while_somebody_waits(store: Store, make_profiler: Any) -> None:
         raise SystemExit
 
     profiler._recorder.keeper.keep = dies
+    profiler._recorder.tend = lambda **_: None  # only who waits can help
     threading.Timer(0.2, store.gate.set).start()
     assert profiler.flush(10)
     assert not died.is_alive()
@@ -310,7 +311,38 @@ def test_its_thread_is_there_from_when_it_is_configured(make_profiler: Any) -> N
     wait_until(lambda: names() == [])
 
 
+def test_who_shuts_down_without_a_thread_keeps_the_deadline(
+    store: Store, make_profiler: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(store, "put", lambda _: time.sleep(0.2))
+    profiler = make_profiler(shutdown_timeout=0.3)
+    run(profiler, times=10)
+    began = time.perf_counter()
+    assert profiler.shutdown() is False
+    assert time.perf_counter() - began < 1.5
+    assert 5 <= profiler.stats()["dropped"]["lost_at_shutdown"] <= 8
+
+
 # Bounds
+
+
+def test_one_there_was_no_room_for_leaves_its_place_to_another(store: Store, make_profiler: Any) -> None:
+    profiler = make_profiler(queue_size=1, max_profiles_per_operation=3)
+    store.gate.clear()
+    run(profiler)
+    assert store.entered.wait(5)
+    run(profiler, times=5)
+    assert profiler.stats()["dropped"] == {"queue_full": 4}
+    store.gate.set()
+    assert profiler.flush(5)
+    run(profiler, times=2)
+    assert profiler.flush(5)
+    assert sorted(store.load(entry.id).weight for entry in store.scan()) == [1.0, 1.0, 5.0]
+    assert profiler.stats()["dropped"] == {"queue_full": 4, "max_profiles_per_operation": 1}
 
 
 def test_it_is_bounded_by_bytes(store: Store, make_profiler: Any) -> None:
@@ -365,6 +397,7 @@ def test_its_estimate_is_near_what_is_held(make_profiler: Any) -> None:
         lambda: blank(profiler, spans=6_000),
         lambda: blank(profiler, spans=3_000, branches=30),
         lambda: blank(profiler, branches=800),
+        lambda: blank(profiler, spans=6_000, branches=300),
     ]
 
     def with_children() -> Operation:
@@ -564,6 +597,18 @@ def test_rollups_are_stored_by_flush_and_shutdown(store: Store, make_profiler: A
     run(profiler, "second")
     assert profiler.shutdown()
     assert [[row.operation for row in one.rollups] for one in store.tried] == [["first"], ["second"]]
+
+
+def test_what_is_kept_after_the_last_window_is_counted_at_the_end(store: Store, make_profiler: Any) -> None:
+    profiler = make_profiler()
+    store.gate.clear()
+    run(profiler)
+    assert store.entered.wait(5)
+    (window,) = profiler.rollups.collect().rollups
+    threading.Timer(0.2, store.gate.set).start()
+    assert profiler.shutdown(10)
+    assert (window.slow, window.kept) == (1, 0)
+    assert [(row.slow, row.kept) for row in store.rows()] == [(0, 1)]
 
 
 @pytest.mark.parametrize("settings", [{"storage": None, "on_profile": print}, {"rollup_interval": 0}])
