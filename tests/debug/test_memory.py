@@ -52,7 +52,7 @@ class Leaky:
 
 def test_sizes_collector_and_types() -> None:
     kept = [Leaky() for _ in range(20_000)]
-    found = memory_report(types=5)
+    found = memory_report(types=10)
     assert orjson.loads(orjson.dumps(found)) == found
     assert found["process"]["rss"] > 10_000_000
     assert found["process"]["uss"] > 1_000_000
@@ -62,7 +62,7 @@ def test_sizes_collector_and_types() -> None:
     assert found["gc"]["enabled"] is True
     assert found["tracemalloc"] == {"tracing": False, "by_profkit": False}
     types = {row["type"]: row["count"] for row in found["types"]["top"]}
-    assert len(types) == 5
+    assert len(types) == 10
     assert types[f"{__name__}.Leaky"] == len(kept)
     assert found["types"]["objects"] > 20_000
     assert found["types"]["skipped"] is None
