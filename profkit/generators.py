@@ -12,7 +12,7 @@ from sys import _getframe  # pyright: ignore[reportPrivateUsage]  # documented, 
 from typing import Any
 
 from profkit.operations import Operation, Watcher, running_task
-from profkit.rollups import Tally
+from profkit.tallies import Tally
 
 
 class _Unwatched:

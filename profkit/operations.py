@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from profkit import trio_tasks
 from profkit.requests import RequestContext
-from profkit.rollups import Rollups, Tally
+from profkit.rollups import Rollups
 from profkit.sampling.threads import WatchedThread, this
+from profkit.tallies import Tally
 from profkit_storage import Status
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 
 from profkit.config import Settings
-from profkit.finished import host_name, tail_allowance
+from profkit.recorder.finished import host_name, tail_allowance
 from profkit.sampling.capture import Capture
 from profkit.sampling.resolution import Resolver
 from profkit.sampling.sampler import Sampler

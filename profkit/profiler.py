@@ -19,12 +19,12 @@ from profkit.config import Settings, check_threshold
 from profkit.engines import WATCHDOG, kind_of
 from profkit.faults import Faults, log
 from profkit.inflight import InFlight, list_in_flight
-from profkit.intake import Intake
-from profkit.keeper import Keeper
 from profkit.operations import Operation, named
 from profkit.process_capture import ProcessCapture
-from profkit.recorder import Recorder
-from profkit.rollup_writer import RollupWriter
+from profkit.recorder.intake import Intake
+from profkit.recorder.keeper import Keeper
+from profkit.recorder.recorder import Recorder
+from profkit.recorder.rollup_writer import RollupWriter
 from profkit.rollups import Rollups
 from profkit.sampling import pauses, switching
 from profkit.sampling.sampler import Sampler

@@ -19,8 +19,8 @@ from weakref import ref
 from profkit.faults import log
 from profkit.generators import wrap_async_generator_function, wrap_generator_function
 from profkit.operations import Call, CoroutineCall, Operation, Watcher, abort, current, running_task
-from profkit.rollups import Tally
 from profkit.sampling.threads import this
+from profkit.tallies import Tally
 from profkit_storage import ConfigurationError
 
 new = object.__new__

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from profkit.engines.session import Session
 from profkit.operations import Operation, Watcher
-from profkit.rollups import Tally
+from profkit.tallies import Tally
 
 if TYPE_CHECKING:
     from profkit.profiler import PerformanceProfiler

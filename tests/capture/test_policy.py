@@ -18,15 +18,15 @@ from typing import Any
 import pytest
 
 from profkit import ConfigurationError, PerformanceProfiler, Settings
-from profkit.finished import Finished, profile_of
 from profkit.operations import Operation
-from profkit.policy import Policy
-from profkit.running import still_running
+from profkit.recorder.finished import Finished, profile_of
+from profkit.recorder.policy import Policy
+from profkit.recorder.running import still_running
+from profkit.recorder.stalls import Left, Stalls
 from profkit.sampling.branches import Branch
 from profkit.sampling.calltree import CallTree
 from profkit.sampling.recording import Recording
 from profkit.sampling.threads import this
-from profkit.stalls import Left, Stalls
 from profkit_storage import Profile, ProfileNotFound, Status, Trigger, decode, encode, open_storage
 
 

@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 
 from profkit import Operation, PerformanceProfiler, Settings, StorageError
-from profkit.finished import Finished
-from profkit.footprint import footprint
-from profkit.rollup_writer import merged
+from profkit.recorder.finished import Finished
+from profkit.recorder.footprint import footprint
+from profkit.recorder.rollup_writer import merged
 from profkit.sampling.branches import Branch
 from profkit.sampling.calltree import CallTree
 from profkit.sampling.recording import Recording
@@ -666,7 +666,7 @@ def test_rollups_that_cannot_be_stored_at_the_end_are_counted_as_lost(
 def test_windows_that_wait_do_not_grow_for_ever(
     store: Store, make_profiler: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("profkit.rollup_writer._MOST_ROWS", 3)
+    monkeypatch.setattr("profkit.recorder.rollup_writer._MOST_ROWS", 3)
     profiler = make_profiler(threshold=60.0)
     store.rollup_error = OSError("no space")
     for number in range(4):

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profkit.rollups import MAX_OTHERS, MAX_TALLIES, OTHER, Rollups, Tally
+from profkit.rollups import MAX_OTHERS, MAX_TALLIES, OTHER, Rollups
+from profkit.tallies import Tally
 from profkit_storage import Histogram, decode_rollups, encode_rollups
 from profkit_storage.histogram import MAX_ERROR
 

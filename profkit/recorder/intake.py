@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from profkit import requests
 from profkit.config import Settings
 from profkit.faults import Faults
-from profkit.finished import Finished
-from profkit.keeper import Item
 from profkit.operations import Operation, request_of
-from profkit.policy import Policy
-from profkit.recorder import Recorder
-from profkit.related import is_slow, outers_of
-from profkit.rollups import Tally
-from profkit.stalls import Left, Stalls
+from profkit.recorder.finished import Finished
+from profkit.recorder.keeper import Item
+from profkit.recorder.policy import Policy
+from profkit.recorder.recorder import Recorder
+from profkit.recorder.related import is_slow, outers_of
+from profkit.recorder.stalls import Left, Stalls
+from profkit.tallies import Tally
 from profkit_storage import Trigger
 from profkit_storage.ulid import new_ulid
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 from time import perf_counter
 
-from profkit.finished import Finished
 from profkit.operations import Operation
+from profkit.recorder.finished import Finished
 from profkit.sampling import pauses
 from profkit.sampling.branches import Branch
 from profkit.sampling.recording import Recording, Track

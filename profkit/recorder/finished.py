@@ -13,15 +13,15 @@ from typing import NamedTuple
 from profkit.config import Settings
 from profkit.masking import masker
 from profkit.operations import Operation, longest
-from profkit.related import children_of, enclosing
+from profkit.recorder.related import children_of, enclosing
+from profkit.recorder.strands import branches_of, samples_of, strands_of
+from profkit.recorder.tags import masked_tags
 from profkit.requests import RequestContext
 from profkit.sampling import pauses
 from profkit.sampling.calltree import CallTree
 from profkit.sampling.recording import Recording
 from profkit.sampling.sampler import Sampler
 from profkit.sampling.switching import USUAL
-from profkit.strands import branches_of, samples_of, strands_of
-from profkit.tags import masked_tags
 from profkit_storage import Profile, Sampling, Trigger
 from profkit_storage.ulid import new_ulid
 
@@ -39,7 +39,7 @@ class Finished(NamedTuple):
     `start_ns` is UTC, nanoseconds since the epoch. `outers` are the operations around it, the innermost first; `inside`
     tells whether one of them was slow. `id` is empty where the profile has none yet.
 
-    One that is `running` has not finished, but has been at it for long; see `profkit.running`. Once it is a copy,
+    One that is `running` has not finished, but has been at it for long; see the module `running`. Once it is a copy,
     `copy_of` is the operation in flight.
     """
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from profkit.masking import masker
 from profkit.operations import Operation
-from profkit.tags import masked_tags
+from profkit.recorder.tags import masked_tags
 from profkit_storage import ChildOperation, Enclosing
 
 _MAX_ENCLOSING = 50

@@ -9,8 +9,8 @@ from time import monotonic
 
 from profkit.config import Settings
 from profkit.faults import Faults
-from profkit.finished import host_name
 from profkit.masking import masker
+from profkit.recorder.finished import host_name
 from profkit.rollups import MAX_TALLIES, Rollups
 from profkit_storage import Histogram, ProfileStorage, Rollup, RollupSet
 

@@ -8,10 +8,10 @@ from time import monotonic
 
 from profkit.config import Settings
 from profkit.faults import Faults
-from profkit.finished import Finished
-from profkit.footprint import footprint
-from profkit.keeper import Item, Keeper
-from profkit.rollup_writer import RollupWriter
+from profkit.recorder.finished import Finished
+from profkit.recorder.footprint import footprint
+from profkit.recorder.keeper import Item, Keeper
+from profkit.recorder.rollup_writer import RollupWriter
 from profkit.sampling import real
 from profkit.sampling.sampler import Sampler
 

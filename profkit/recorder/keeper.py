@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from profkit.config import Settings
 from profkit.faults import Faults, log
-from profkit.finished import Finished, profile_of
 from profkit.masking import masker
 from profkit.operations import Operation
-from profkit.running import still_running
+from profkit.recorder.finished import Finished, profile_of
+from profkit.recorder.running import still_running
 from profkit.sampling.sampler import Sampler
 from profkit_storage import Profile, ProfileStorage, Status, Trigger
 

@@ -9,8 +9,8 @@ from time import monotonic
 
 from profkit.config import Settings
 from profkit.operations import Operation
-from profkit.rollups import Tally
 from profkit.sampling import real
+from profkit.tallies import Tally
 from profkit_storage import Status, Trigger
 
 _MAX_NAMES = 10_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from profkit.finished import Finished
+from profkit.recorder.finished import Finished
 from profkit.sampling.recording import Recording
 from profkit_storage import Profile
 
