@@ -161,7 +161,7 @@ def test_a_fork_while_every_lock_of_ours_is_held_deadlocks_nothing(store: Path) 
         found = list({id(one): one for one in locks()}.values())
 
         def holder():
-            print(sum(one.acquire(timeout=1) for one in found))  # but those that threads wait for
+            print(sum(one.acquire(timeout=1) for one in found), flush=True)  # but those that threads wait for
             held.set()
             time.sleep(60)
 
