@@ -342,15 +342,9 @@ class CoroutineCall(Operation):
     _token = None
 
 
-def abort(
-    call: Call | CoroutineCall, profiler: Watcher, outer: Operation | None, error: BaseException
-) -> None:
-    """End a call that raises `error`, or that an exception of a signal handler met while it began or ended."""
-    ended = call.ended
-    profiler.registry.discard(call)
-    if current.get() is call:
-        current.set(outer)
-    if ended or not call.started:
+def abort(call: Call | CoroutineCall, profiler: Watcher, error: BaseException) -> None:
+    """Count a call that raised `error`; not if an exception of a signal handler met it while it began or ended."""
+    if call.ended or not call.started:
         return
     call.ended = perf_counter()
     call.fail(error)

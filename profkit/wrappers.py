@@ -163,7 +163,11 @@ def _wrap_function(profiler: Watcher, function: Callable[P, R], tally: Tally) ->
             if outer is not None:
                 operation.leave()
         except BaseException as error:
-            abort(operation, profiler, outer, error)
+            # Here, and not in `abort`: at the end of a recursion there is no room for another function.
+            deregister(operation)
+            if get_current() is operation:
+                set_current(outer)
+            abort(operation, profiler, error)
             raise
         return result
 
@@ -255,7 +259,11 @@ def _wrap_coroutine_function(  # noqa: C901 - written out
             if outer is not None:
                 operation.leave()
         except BaseException as error:
-            abort(operation, profiler, outer, error)
+            # Here, and not in `abort`: at the end of a recursion there is no room for another function.
+            deregister(operation)
+            if get_current() is operation:
+                set_current(outer)
+            abort(operation, profiler, error)
             raise
         return result  # pyright: ignore[reportUnknownVariableType]
 
