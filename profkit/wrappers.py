@@ -200,7 +200,7 @@ def _wrap_function_plainly(
     return call
 
 
-def _wrap_coroutine_function(  # noqa: C901 - written out
+def _wrap_coroutine_function(  # noqa: C901, PLR0915 - written out
     profiler: Watcher, function: Callable[..., Any], tally: Tally
 ) -> Callable[..., Any]:
     sampler = profiler.sampler
@@ -210,7 +210,7 @@ def _wrap_coroutine_function(  # noqa: C901 - written out
 
     # Written out as for a function.
     @functools.wraps(function)
-    async def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - typed by `wrap`
+    async def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401, C901 - typed by `wrap`
         if not profiler.active and not profiler.activate():
             return await function(*args, **kwargs)
         outer = get_current()
