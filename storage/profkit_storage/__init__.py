@@ -1,6 +1,6 @@
 """What a stored profile is, and where it is kept."""
 
-from profkit_storage.base import ProfileEntry, ProfileQuery, ProfileStorage
+from profkit_storage.base import Amount, Partition, ProfileEntry, ProfileQuery, ProfileStorage, StoreStats
 from profkit_storage.codec import decode, decode_rollups, encode, encode_rollups
 from profkit_storage.errors import (
     ConfigurationError,
@@ -33,6 +33,7 @@ from profkit_storage.rollup import ROLLUP_SCHEMA_VERSION, CorruptRollups, Rollup
 __all__ = [
     "ROLLUP_SCHEMA_VERSION",
     "SCHEMA_VERSION",
+    "Amount",
     "Branch",
     "ChildOperation",
     "ConfigurationError",
@@ -45,6 +46,7 @@ __all__ = [
     "MemoryStorage",
     "Node",
     "Origin",
+    "Partition",
     "Profile",
     "ProfileEntry",
     "ProfileNotFound",
@@ -58,6 +60,7 @@ __all__ = [
     "State",
     "StorageError",
     "Status",
+    "StoreStats",
     "Trigger",
     "decode",
     "decode_rollups",

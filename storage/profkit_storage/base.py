@@ -5,8 +5,9 @@ from __future__ import annotations
 import abc
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
 from types import TracebackType
 from typing import Self
 
@@ -64,6 +65,44 @@ class ProfileQuery:
     min_duration: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """A part of what a query takes, for work in batches: what `scan(query)` gives, `profiles` of them in `size` bytes.
+
+    Partitions have no profile in common, and follow each other in time: each is an hour, or less where the query is.
+    """
+
+    query: ProfileQuery
+    profiles: int
+    size: int
+
+
+@dataclass(slots=True)
+class Amount:
+    """How many profiles, in how many bytes."""
+
+    profiles: int = 0
+    size: int = 0
+
+    def add(self, entry: ProfileEntry) -> None:
+        """Count one more."""
+        self.profiles += 1
+        self.size += entry.size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreStats:
+    """What is in a store, from keys alone: by date (UTC), the first day first, and by category.
+
+    `problems` are what is no profile, with the reason.
+    """
+
+    total: Amount
+    days: dict[date, Amount]
+    categories: dict[str, Amount]
+    problems: dict[str, str]
+
+
 class ProfileStorage(abc.ABC):
     """A place where profiles are kept. Every method may be called from any thread."""
 
@@ -105,6 +144,31 @@ class ProfileStorage(abc.ABC):
     @abc.abstractmethod
     def delete(self, id: str) -> bool:
         """Remove the profile with this id; False if there was none."""
+
+    def partitions(
+        self, query: ProfileQuery | None = None, *, on_problem: ProblemHandler = log_problem
+    ) -> Iterator[Partition]:
+        """Yield the parts of what matches, hour by hour: workers may scan one each. Problems as in `scan`."""
+        query = query or ProfileQuery()
+        for hour, entries in groupby(self.scan(query, on_problem=on_problem), key=_hour_of):
+            amount = Amount()
+            for entry in entries:
+                amount.add(entry)
+            part = replace(
+                query,
+                since=max(hour, _aware(query.since) or hour),
+                until=min(hour + _HOUR, _aware(query.until) or hour + _HOUR),
+            )
+            yield Partition(query=part, profiles=amount.profiles, size=amount.size)
+
+    def stats(self, query: ProfileQuery | None = None) -> StoreStats:
+        """Count what matches, by day and category; it takes a scan."""
+        stats = StoreStats(total=Amount(), days={}, categories={}, problems={})
+        for entry in self.scan(query, on_problem=stats.problems.__setitem__):
+            stats.total.add(entry)
+            stats.days.setdefault(_hour_of(entry).date(), Amount()).add(entry)
+            stats.categories.setdefault(entry.category, Amount()).add(entry)
+        return stats
 
     def put_rollup(self, rollups: RollupSet) -> str | None:  # noqa: ARG002 - for stores that keep them
         """Store a set of rollups and return its key; None from a store that keeps none. `scan_rollups` finds it.
@@ -150,3 +214,15 @@ class ProfileStorage(abc.ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_HOUR = timedelta(hours=1)
+
+
+def _hour_of(entry: ProfileEntry) -> datetime:
+    return _EPOCH + entry.start_ns // 3_600_000_000_000 * _HOUR
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

@@ -40,16 +40,19 @@ class KeyFilter:
             return False
         return self._until is None or start < self._until
 
+    def takes_service(self, key: str) -> bool:
+        """Tell whether the query takes what lies under this key, by its service."""
+        return self.service is None or key.rpartition("/")[0].endswith(f"/service={self.service}")
+
     def matches(self, entry: ProfileEntry) -> bool:
         """Tell whether the query takes this entry."""
         if not self.overlaps(entry.start_ns // 1_000_000, 1):
             return False
         if self._least is not None and duration_ms(entry.wall) < self._least:
             return False
-        directory, _, name = entry.key.rpartition("/")
-        _, category, operation, _ = name.split(".", 3)
-        if self.service is not None and not directory.endswith(f"/service={self.service}"):
+        if not self.takes_service(entry.key):
             return False
+        _, category, operation, _ = entry.key.rpartition("/")[2].split(".", 3)
         if self._category is not None and category != self._category:
             return False
         return self._operation is None or operation == self._operation

@@ -1,4 +1,4 @@
-"""What the tests of stores share. A new store brings one `Subject` fixture and its name in `SUBJECTS`."""
+"""What the tests of stores share. A new store brings one fixture and its name in `SUBJECTS`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from profkit_storage import LocalStorage, MemoryStorage, ProfileEntry, ProfileQuery, ProfileStorage
+from profkit_storage.object_storage import ObjectStorage
 
 SUBJECTS = ["memory", "local"]
 
@@ -28,11 +29,17 @@ class Problems:
 
 @dataclass
 class Subject:
-    """A store under test: itself, and how to put other bytes in the place of a stored profile's."""
+    """A store under test, and how to put other bytes in the place of a stored profile's."""
 
-    store: ProfileStorage
-    overwrite: Callable[[ProfileEntry, bytes], None]
-    read: Callable[[ProfileEntry], bytes]
+    store: ObjectStorage
+
+    def overwrite(self, entry: ProfileEntry, data: bytes) -> None:
+        self.store.objects.write(entry.key, data)
+
+    def read(self, entry: ProfileEntry) -> bytes:
+        data = self.store.objects.read(entry.key, 1 << 30)
+        assert data is not None
+        return data
 
 
 @pytest.fixture
@@ -41,30 +48,19 @@ def problems() -> Problems:
 
 
 @pytest.fixture
-def memory() -> Subject:
-    store = MemoryStorage()
-
-    def overwrite(entry: ProfileEntry, data: bytes) -> None:
-        store._stored[entry.id] = entry, data
-
-    return Subject(store, overwrite, lambda entry: store._stored[entry.id][1])
+def memory() -> ObjectStorage:
+    return MemoryStorage()
 
 
 @pytest.fixture
-def local(tmp_path: Path) -> Subject:
-    store = LocalStorage(tmp_path / "store")
-
-    def overwrite(entry: ProfileEntry, data: bytes) -> None:
-        (store.path / entry.key).write_bytes(data)
-
-    return Subject(store, overwrite, lambda entry: (store.path / entry.key).read_bytes())
+def local(tmp_path: Path) -> ObjectStorage:
+    return LocalStorage(tmp_path / "store")
 
 
 @pytest.fixture(params=SUBJECTS)
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
-    found: Subject = request.getfixturevalue(request.param)
-    with found.store:
-        yield found
+    with request.getfixturevalue(request.param) as store:
+        yield Subject(store)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What every store does; run once for each in conftest's SUBJECTS."""
 
+import dataclasses
 import logging
 import threading
 from datetime import UTC, datetime, timedelta, timezone
@@ -11,6 +12,7 @@ from profkit_storage import (
     CorruptProfile,
     ProfileEntry,
     ProfileNotFound,
+    ProfileQuery,
     Status,
     StorageError,
     Trigger,
@@ -191,6 +193,49 @@ def test_loading_by_entry(subject, store, make_profile):
     store.delete(other.id)
     with pytest.raises(ProfileNotFound):
         store.load_entry(other)
+
+
+def test_a_running_one_never_replaces_its_last(put, store, make_profile, scan):
+    entry = put(wall=9.0)
+    late = make_profile(
+        id=entry.id, start_ns=nanoseconds(NOON), status=Status.RUNNING, trigger=Trigger.STALLED
+    )
+    assert store.put(late) == entry
+    assert scan(store) == [entry]
+    assert store.load(entry.id).status is Status.OK
+
+
+def test_partitions_are_hours_that_share_nothing(put, store, scan):
+    minutes = [-61, 0, 1, 59, 60, 121, 122]
+    for minute in minutes:
+        put(NOON + timedelta(minutes=minute), service=f"s{minute % 2}")
+    for query in (
+        {},
+        {"since": NOON + timedelta(seconds=30)},
+        {"service": "s1"},
+        {"until": NOON + timedelta(minutes=122)},
+    ):
+        parts = list(store.partitions(ProfileQuery(**query)))
+        found = [scan(store, **dataclasses.asdict(part.query)) for part in parts]
+        assert [entry for part in found for entry in part] == scan(store, **query)
+        assert [part.profiles for part in parts] == [len(part) for part in found]
+        assert [part.size for part in parts] == [sum(entry.size for entry in part) for part in found]
+        assert all(part.query.until - part.query.since <= timedelta(hours=1) for part in parts)
+    assert [part.profiles for part in store.partitions()] == [1, 3, 1, 2]
+    assert list(store.partitions(ProfileQuery(service="none"))) == []
+
+
+def test_stats_count_by_day_and_category(put, store):
+    entries = [put(category="db"), put(category="llm"), put(NOON + timedelta(days=1), category="db")]
+    stats = store.stats()
+    assert (stats.total.profiles, stats.total.size) == (3, sum(entry.size for entry in entries))
+    assert {day: amount.profiles for day, amount in stats.days.items()} == {
+        NOON.date(): 2,
+        NOON.date() + timedelta(days=1): 1,
+    }
+    assert {name: amount.profiles for name, amount in stats.categories.items()} == {"db": 2, "llm": 1}
+    assert stats.problems == {}
+    assert store.stats(ProfileQuery(category="llm")).total.profiles == 1
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "longer", "empty", "foreign"])

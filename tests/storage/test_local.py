@@ -166,7 +166,7 @@ def test_stale_temporary_files_are_swept_and_young_ones_kept(store, make_profile
     os.utime(incoming / "young", (time.time() - 3700,) * 2)
     store.put(make_profile())
     assert {path.name for path in incoming.iterdir()} == {"young"}, "looked at once an hour"
-    store._swept -= 3600
+    store.objects._swept -= 3600
     store.put(make_profile())
     assert list(incoming.iterdir()) == []
     assert len(scan(store)) == 2
