@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,9 @@ import pytest
 
 from profkit_storage import Branch, ChildOperation, Frame, Node, Origin, Profile, Sample, Sampling, State
 from profkit_storage.ulid import new_ulid
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell begins a job in the background so
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 START = datetime(2026, 3, 14, 15, 9, 26, 535_000, tzinfo=UTC)
 Stack = tuple[Sequence["Frame | str"], float]
