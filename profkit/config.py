@@ -15,6 +15,7 @@ from typing import Any, cast
 from profkit.setting_kinds import (
     CALLBACK,
     MAX_SECONDS,
+    PATH,
     STORAGE,
     SWITCH,
     TEXT,
@@ -95,6 +96,15 @@ class Settings:
     )
     rollup_interval: float = _setting(
         60.0, number(0.0, MAX_SECONDS, "seconds"), "time between two rollups of all operations; 0: none"
+    )
+    spool: str | os.PathLike[str] = _setting(  # noqa: RUF009 - makes a field
+        "",
+        PATH,
+        "directory for what the store cannot take for the moment; if empty one in the temporary directory; `off`: none",
+    )
+    spool_bytes: int = _setting(100_000_000, count(0, 1_000_000_000_000), "room that it may take on the disk")
+    spool_age: float = _setting(
+        7 * 86_400.0, number(0.0, 366 * 86_400.0, "seconds"), "how long something may wait in it"
     )
     shutdown_timeout: float = _setting(
         5.0, number(0.0, 3_600.0, "seconds"), "how long the exit may wait for what is queued"

@@ -25,11 +25,13 @@ from profkit.recorder.intake import Intake
 from profkit.recorder.keeper import Keeper
 from profkit.recorder.recorder import Recorder
 from profkit.recorder.rollup_writer import RollupWriter
+from profkit.recorder.spooling import with_spool
 from profkit.rollups import Rollups
 from profkit.sampling import pauses, switching
 from profkit.sampling.sampler import Sampler
 from profkit.wrappers import name_of, wrap
 from profkit_storage import ConfigurationError, Profile, ProfileStorage, ProfkitError, open_storage
+from profkit_storage.spooled import SpooledStorage
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -66,7 +68,8 @@ class PerformanceProfiler:
     @property
     def storage(self) -> ProfileStorage | None:
         """Where profiles go."""
-        return self._recorder.keeper.storage if self._recorder else None
+        storage = self._recorder.keeper.storage if self._recorder else None
+        return storage.storage if isinstance(storage, SpooledStorage) else storage
 
     @property
     def enabled(self) -> bool:
@@ -256,6 +259,7 @@ class PerformanceProfiler:
             "rollups_stored": self._rollups_stored_before + (recorder.rollups.stored if recorder else 0),
             "queued": recorder.queued if recorder else 0,
             "queued_bytes": recorder.queued_bytes if recorder else 0,
+            "spool": recorder.keeper.spool_counts() if recorder else None,
             "faults": self.faults.counts(),
             "sampler": {
                 "ticks": self.sampler.ticks,
@@ -307,6 +311,7 @@ class PerformanceProfiler:
 
     def _record_to(self, storage: ProfileStorage | None) -> None:
         settings, sampler, faults = self.settings, self.sampler, self.faults
+        storage = with_spool(storage, settings, faults)
         keeper = Keeper(settings, storage, sampler, faults, self._intake.number, self._intake.lose)
         rollups = RollupWriter(self.rollups, settings, storage, faults)
         self._recorder = self._intake.recorder = Recorder(settings, keeper, rollups, sampler, faults)
@@ -354,7 +359,7 @@ class PerformanceProfiler:
         self.faults.reset()
         self._intake.reset()
         if self._recorder is not None:
-            self._record_to(self._recorder.keeper.storage)
+            self._record_to(self.storage)
 
 
 def _open(storage: object) -> tuple[ProfileStorage | None, bool]:

@@ -77,7 +77,12 @@ def _is_thresholds(value: object) -> bool:
     )
 
 
+def _is_path(value: object) -> bool:
+    return isinstance(value, (str, os.PathLike)) and "\0" not in os.fspath(cast("str", value))
+
+
 TEXT = Kind("text", str, lambda value: isinstance(value, str))
+PATH = Kind("the path of a directory", str, _is_path)
 SWITCH = Kind("1, true, yes, on, 0, false, no or off", _parse_switch, lambda value: isinstance(value, bool))
 STORAGE = Kind(
     "a path, an address such as file:///var/lib/profkit, or a ProfileStorage",

@@ -13,6 +13,7 @@ from profkit.recorder.finished import Finished, profile_of
 from profkit.recorder.running import still_running
 from profkit.sampling.sampler import Sampler
 from profkit_storage import Profile, ProfileStorage, Status, Trigger
+from profkit_storage.spooled import SpooledStorage
 
 Item = Finished | Profile
 
@@ -41,9 +42,51 @@ class Keeper:
         self._number = number
         self.on_loss = on_loss
         self.recorded = 0
+        self._storing: Profile | None = None
 
-    def keep(self, item: Item) -> None:
-        """Store an item; nothing if it was to be one still running, and is not."""
+    @property
+    def has_spool(self) -> bool:
+        """Whether what the store cannot take is put aside."""
+        return isinstance(self.storage, SpooledStorage)
+
+    def seconds_left(self) -> float | None:
+        """Return the seconds until `deliver` may have something to do; None if nothing waits."""
+        return self.storage.seconds_left() if isinstance(self.storage, SpooledStorage) else None
+
+    def spool_counts(self) -> dict[str, object] | None:
+        """Return what waits in the spool, and what became of the rest; None if there is no spool."""
+        if not isinstance(self.storage, SpooledStorage):
+            return None
+        spool, waiting = self.storage.spool, self.storage.spool.waiting()
+        return {
+            "waiting": waiting.profiles,
+            "bytes": waiting.size,
+            "delivered": self.storage.delivered,
+            "dropped": dict(spool.dropped),
+        }
+
+    def deliver(self) -> None:
+        """Give the store what waits in the spool."""
+        if isinstance(self.storage, SpooledStorage):
+            self.storage.deliver()
+
+    def ask_again(self) -> bool:
+        """Let `deliver` ask the store now; False if nothing waits, or the store works."""
+        if not isinstance(self.storage, SpooledStorage) or not self.storage.seconds_left():
+            return False
+        self.storage.ask_again()
+        return True
+
+    def hurry(self) -> None:
+        """Ask the store no more: what it is taking just now, and all that comes, goes into the spool."""
+        storing = self._storing
+        if isinstance(self.storage, SpooledStorage):
+            self.storage.stop_asking()
+            if storing is not None:
+                self.storage.put(storing)
+
+    def keep(self, item: Item, *, tell: bool = True) -> None:
+        """Store an item, and tell the application; nothing if it was to be one still running, and is not."""
         if isinstance(item, Finished) and item.operation.discarded:
             self._withdraw(item)
             return
@@ -58,7 +101,8 @@ class Keeper:
         if isinstance(item, Finished) and item.trigger is Trigger.SLOW:
             item.operation.tally.kept += 1
         _log(profile)
-        self._tell(profile)
+        if tell:
+            self._tell(profile)
 
     def lose(self, item: Item, reason: str, detail: object) -> None:
         """Count an item as lost."""
@@ -77,11 +121,14 @@ class Keeper:
     def _store(self, item: Item, profile: Profile) -> bool:
         if self.storage is None:
             return True
+        self._storing = profile
         try:
             self.storage.put(profile)  # in the place of one with the same id
         except BaseException as error:  # noqa: BLE001 - a store may raise anything
             self.lose(item, "not_stored", masker.mask_error(error))
             return False
+        finally:
+            self._storing = None
         return True
 
     def _withdraw(self, finished: Finished) -> None:

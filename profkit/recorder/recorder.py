@@ -16,6 +16,8 @@ from profkit.sampling import real
 from profkit.sampling.sampler import Sampler
 
 _MOST_UNTOLD = 1_000
+_RESERVE = 1.0
+"""Seconds that are enough to put a queue aside."""
 
 
 class Recorder:
@@ -37,7 +39,7 @@ class Recorder:
         self._untold: deque[tuple[str, str]] = deque()
         self._changed = real.condition()
         self._starting = real.lock()
-        self._in_hand: Item | RollupWriter | None = None
+        self._in_hand: Item | RollupWriter | Keeper | None = None
         self._wanted = False
         self._stopped = False
         self._give_up_at = math.inf
@@ -107,9 +109,17 @@ class Recorder:
         return self._finish(monotonic() + timeout)
 
     def stop(self, timeout: float) -> bool:
-        """Store what there is and end the thread; what `timeout` seconds are not enough for is counted as lost."""
+        """Store what there is and end the thread; what `timeout` seconds are not enough for is counted as lost.
+
+        A part of them is left for the spool, if there is one and the store does not answer.
+        """
         self._give_up_at = deadline = monotonic() + timeout
-        done = not self.is_this_thread and self._finish(deadline)
+        reserve = min(_RESERVE, timeout / 3) if self.keeper.has_spool else 0.0
+        done = not self.is_this_thread and self._finish(deadline - reserve)
+        if not done and self.keeper.has_spool:
+            done = self._put_aside(deadline)
+        elif done and self.keeper.ask_again():
+            self._wait_for_delivery(deadline)
         thread = self._thread
         self._stopped = True
         if not done and not self._is_alive():  # the interpreter is ending, and begins no more threads
@@ -124,6 +134,32 @@ class Recorder:
             thread.join(max(0.0, deadline - monotonic()))
         self.tell()
         return done
+
+    def _put_aside(self, deadline: float) -> bool:
+        """Put what is left into the spool, without the thread: it may be waiting for the store."""
+        try:
+            self.keeper.hurry()
+        except BaseException as error:  # noqa: BLE001 - a spool may fail as a store may
+            self._faults.add("not_spooled", repr(error))
+            return False
+        while monotonic() < deadline:
+            with self._changed:
+                if not self._queue:
+                    self.rollups.store()
+                    return True
+                item, size = self._queue.popleft()
+                self.queued_bytes -= size
+            self.keeper.keep(item, tell=False)
+        return False
+
+    def _wait_for_delivery(self, deadline: float) -> None:
+        """Give the store a last chance to take what waits: the spool may go with the machine."""
+        self._rouse()
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._in_hand is not self.keeper and self.keeper.seconds_left() != 0,
+                max(0.0, deadline - monotonic()),
+            )
 
     def _finish(self, deadline: float) -> bool:
         # Each profile that is kept is counted, so there will be more when the queue is done.
@@ -150,7 +186,8 @@ class Recorder:
         return "queue_bytes" if full else ""
 
     def _is_done(self) -> bool:
-        return not self._queue and self._in_hand is None and not self._wanted
+        idle = self._in_hand is None or self._in_hand is self.keeper
+        return not self._queue and idle and not self._wanted
 
     def _clear(self, reason: str) -> None:
         """Count what is queued as lost."""
@@ -192,6 +229,8 @@ class Recorder:
             while (work := self._next()) is not None:
                 if isinstance(work, RollupWriter):
                     work.store()
+                elif isinstance(work, Keeper):
+                    work.deliver()
                 else:
                     self.keeper.keep(work)
                     self.rollups.expect()  # it has been counted
@@ -209,7 +248,7 @@ class Recorder:
         else:
             self._faults.add("recorder_died", repr(error))
 
-    def _next(self) -> Item | RollupWriter | None:
+    def _next(self) -> Item | RollupWriter | Keeper | None:
         """Wait for the next thing to do; None if there will be none."""
         with self._changed:
             self._in_hand = None
@@ -224,11 +263,17 @@ class Recorder:
                     self._in_hand, self._wanted = self.rollups, False
                 elif self._stopped:
                     break
+                elif self.keeper.seconds_left() == 0:
+                    self._in_hand = self.keeper
                 else:
-                    self._changed.wait(self.rollups.seconds_left())
+                    self._changed.wait(_sooner(self.rollups.seconds_left(), self.keeper.seconds_left()))
                     continue
                 return self._in_hand
             return None
+
+
+def _sooner(first: float | None, second: float | None) -> float | None:
+    return second if first is None else first if second is None else min(first, second)
 
 
 def _name_of(item: Item) -> str:

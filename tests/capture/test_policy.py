@@ -640,11 +640,11 @@ def test_a_killed_process_leaves_what_it_was_doing(tmp_path: Path) -> None:
 def test_the_running_one_is_not_lost_if_the_last_one_cannot_be_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    profiler = PerformanceProfiler(Settings(storage=tmp_path, stall_after=0.05, threshold=0.0))
+    profiler = PerformanceProfiler(Settings(storage=tmp_path, stall_after=0.05, threshold=0.0, spool="off"))
     assert profiler.storage is not None
     with profiler.operation("work"):
         wait_until(lambda: profiler.stats()["recorded"])
-        monkeypatch.setattr(profiler.storage, "_write", fail_to_write)
+        monkeypatch.setattr(profiler.storage.objects, "write", fail_to_write)
     profiler.flush(5)
     assert profiler.stats()["dropped"] == {"not_stored": 1}
     (entry,) = open_storage(tmp_path).scan()
@@ -672,6 +672,7 @@ def test_a_scan_never_sees_both(tmp_path: Path, make_profile: Any) -> None:
     thread.start()
     for _ in range(100):
         storage.put(done)
+        storage.delete(done.id)
         storage.put(running)
     stop.set()
     thread.join()

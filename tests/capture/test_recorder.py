@@ -83,7 +83,12 @@ def make_profiler(store: Store) -> Iterator[Callable[..., PerformanceProfiler]]:
 
     def make(**settings: Any) -> PerformanceProfiler:
         settings = {"storage": store, "threshold": 0.0, "max_profiles": 0, "service": "tests"} | settings
-        settings = {"max_profiles_per_operation": 0, "max_overhead": 1.0, "stall_after": 0} | settings
+        settings = {
+            "max_profiles_per_operation": 0,
+            "max_overhead": 1.0,
+            "stall_after": 0,
+            "spool": "off",
+        } | settings
         made.append(PerformanceProfiler(Settings(**settings)))
         return made[-1]
 
@@ -160,7 +165,7 @@ def test_a_store_that_hangs_holds_up_nobody(store: Store, make_profiler: Any) ->
 def test_a_full_disk_loses_what_there_is_no_room_for(tmp_path: Path) -> None:
     script = f"""
         import resource, profkit
-        profkit.configure(storage={str(tmp_path)!r}, threshold=0)
+        profkit.configure(storage={str(tmp_path)!r}, threshold=0, spool="off")
         resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.RLIM_INFINITY))
         for _ in range(3):
             with profkit.operation("lost"): pass
