@@ -97,6 +97,16 @@ class Settings:
     rollup_interval: float = _setting(
         60.0, number(0.0, MAX_SECONDS, "seconds"), "time between two rollups of all operations; 0: none"
     )
+    retain_age: float = _setting(
+        30 * 86_400.0,
+        number(0.0, 3_660 * 86_400.0, "seconds"),
+        "how long a local store keeps profiles and rollups; 0: for ever",
+    )
+    retain_bytes: int = _setting(
+        1_000_000_000,
+        count(0, 1_000_000_000_000_000),
+        "room that profiles may take in a local store; 0: no limit",
+    )
     spool: str | os.PathLike[str] = _setting(  # noqa: RUF009 - makes a field
         "",
         PATH,

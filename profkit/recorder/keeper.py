@@ -10,6 +10,7 @@ from profkit.faults import Faults, log
 from profkit.masking import masker
 from profkit.operations import Operation
 from profkit.recorder.finished import Finished, profile_of
+from profkit.recorder.pruning import Pruner
 from profkit.recorder.running import still_running
 from profkit.sampling.sampler import Sampler
 from profkit_storage import Profile, ProfileStorage, Status, Trigger
@@ -43,6 +44,8 @@ class Keeper:
         self.on_loss = on_loss
         self.recorded = 0
         self._storing: Profile | None = None
+        behind = storage.storage if isinstance(storage, SpooledStorage) else storage
+        self._pruner = Pruner(behind, settings, faults)
 
     @property
     def has_spool(self) -> bool:
@@ -50,8 +53,16 @@ class Keeper:
         return isinstance(self.storage, SpooledStorage)
 
     def seconds_left(self) -> float | None:
-        """Return the seconds until `deliver` may have something to do; None if nothing waits."""
-        return self.storage.seconds_left() if isinstance(self.storage, SpooledStorage) else None
+        """Return the seconds until `tidy` has something to do; None if there is nothing."""
+        spool = self.storage.seconds_left() if isinstance(self.storage, SpooledStorage) else None
+        return sooner(spool, self._pruner.seconds_left())
+
+    def tidy(self) -> None:
+        """Give the store what waits in the spool, and let go of what it has held for long."""
+        if isinstance(self.storage, SpooledStorage) and self.storage.seconds_left() == 0:
+            self.storage.deliver()
+        if self._pruner.seconds_left() == 0:
+            self._pruner.run()
 
     def spool_counts(self) -> dict[str, object] | None:
         """Return what waits in the spool, and what became of the rest; None if there is no spool."""
@@ -64,11 +75,6 @@ class Keeper:
             "delivered": self.storage.delivered,
             "dropped": dict(spool.dropped),
         }
-
-    def deliver(self) -> None:
-        """Give the store what waits in the spool."""
-        if isinstance(self.storage, SpooledStorage):
-            self.storage.deliver()
 
     def ask_again(self) -> bool:
         """Let `deliver` ask the store now; False if nothing waits, or the store works."""
@@ -98,6 +104,7 @@ class Keeper:
         if profile is None or not self._store(item, profile):
             return
         self.recorded += 1
+        self._pruner.expect()
         if isinstance(item, Finished) and item.trigger is Trigger.SLOW:
             item.operation.tally.kept += 1
         _log(profile)
@@ -158,3 +165,8 @@ def _log(profile: Profile) -> None:
         "%s %s %.3f s: profile %s%s",
         profile.operation, took, profile.wall, profile.id, request,
     )  # fmt: skip
+
+
+def sooner(first: float | None, second: float | None) -> float | None:
+    """Return the smaller of two numbers of seconds; None is never."""
+    return second if first is None else first if second is None else min(first, second)

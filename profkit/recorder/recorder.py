@@ -10,7 +10,7 @@ from profkit.config import Settings
 from profkit.faults import Faults
 from profkit.recorder.finished import Finished
 from profkit.recorder.footprint import footprint
-from profkit.recorder.keeper import Item, Keeper
+from profkit.recorder.keeper import Item, Keeper, sooner
 from profkit.recorder.rollup_writer import RollupWriter
 from profkit.sampling import real
 from profkit.sampling.sampler import Sampler
@@ -230,7 +230,7 @@ class Recorder:
                 if isinstance(work, RollupWriter):
                     work.store()
                 elif isinstance(work, Keeper):
-                    work.deliver()
+                    work.tidy()
                 else:
                     self.keeper.keep(work)
                     self.rollups.expect()  # it has been counted
@@ -266,14 +266,10 @@ class Recorder:
                 elif self.keeper.seconds_left() == 0:
                     self._in_hand = self.keeper
                 else:
-                    self._changed.wait(_sooner(self.rollups.seconds_left(), self.keeper.seconds_left()))
+                    self._changed.wait(sooner(self.rollups.seconds_left(), self.keeper.seconds_left()))
                     continue
                 return self._in_hand
             return None
-
-
-def _sooner(first: float | None, second: float | None) -> float | None:
-    return second if first is None else first if second is None else min(first, second)
 
 
 def _name_of(item: Item) -> str:

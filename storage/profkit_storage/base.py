@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
@@ -144,6 +144,22 @@ class ProfileStorage(abc.ABC):
     @abc.abstractmethod
     def delete(self, id: str) -> bool:
         """Remove the profile with this id; False if there was none."""
+
+    def delete_entries(self, entries: Iterable[ProfileEntry]) -> int:
+        """Remove what a `scan` has listed, all at once where the store can; return how many there were.
+
+        Raises:
+            StorageError: something cannot be removed.
+        """
+        return sum(self.delete(entry.id) for entry in entries)
+
+    def delete_rollups(self, until: datetime, *, dry_run: bool = False) -> int:  # noqa: ARG002 - for stores that keep them
+        """Remove the sets of rollups whose window began before `until`; return how many there were.
+
+        Raises:
+            StorageError: something cannot be removed.
+        """
+        return 0
 
     def partitions(
         self, query: ProfileQuery | None = None, *, on_problem: ProblemHandler = log_problem

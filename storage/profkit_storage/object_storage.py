@@ -98,6 +98,21 @@ class ObjectStorage(ProfileStorage):
         # Every object of the id, or what a dead writer left behind it would come to light.
         return self.objects.remove_all(entry.key for entry in self._find(id)) > 0
 
+    def delete_entries(self, entries: Iterable[ProfileEntry]) -> int:
+        return self.objects.remove_all(entry.key for entry in entries)
+
+    def delete_rollups(self, until: datetime, *, dry_run: bool = False) -> int:
+        wanted = KeyFilter(ProfileQuery(until=until))
+        count = 0
+        for _, objects in self.objects.hours(ROLLUP_LAYOUT, wanted, lambda _key, _reason: None):
+            keys = [
+                one.key
+                for one in objects
+                if (id := parse_rollup_key(one.key)) and wanted.overlaps(ulid_milliseconds(id), 1)
+            ]
+            count += len(keys) if dry_run else self.objects.remove_all(keys)
+        return count
+
     def put_rollup(self, rollups: RollupSet) -> str:
         data = encode_rollups(rollups)
         key = rollup_key(rollups)

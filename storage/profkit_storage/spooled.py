@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from time import monotonic
 from typing import TypeVar
@@ -106,6 +106,12 @@ class SpooledStorage(ProfileStorage):
     def delete(self, id: str) -> bool:
         waited = self.spool.discard(id)
         return self.storage.delete(id) or waited
+
+    def delete_entries(self, entries: Iterable[ProfileEntry]) -> int:
+        return self.storage.delete_entries(entries)
+
+    def delete_rollups(self, until: datetime, *, dry_run: bool = False) -> int:
+        return self.storage.delete_rollups(until, dry_run=dry_run)
 
     def scan_rollups(
         self,

@@ -709,3 +709,15 @@ def test_a_disk_that_is_full(small_disk, problems):
 
 def test_nothing_this_short_is_a_set(make_rollups):
     assert "too short" in refusal(encode_rollups(make_rollups())[: HEADER_SIZE - 1])
+
+
+def test_old_ones_are_removed(store, make_rollups):
+    made = [make_rollups(minute) for minute in (0, 1, 59, 61, 200)]
+    for one in made:
+        store.put_rollup(one)
+    until = NOON + timedelta(minutes=61)
+    assert store.delete_rollups(until, dry_run=True) == 3
+    assert list(store.scan_rollups()) == made
+    assert store.delete_rollups(until) == 3
+    assert list(store.scan_rollups()) == made[3:]
+    assert store.delete_rollups(until) == 0

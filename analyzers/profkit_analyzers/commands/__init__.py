@@ -14,6 +14,7 @@ from profkit_analyzers.commands.analyze import analyze
 from profkit_analyzers.commands.export import export
 from profkit_analyzers.commands.list import list_profiles
 from profkit_analyzers.commands.output import OutputClosed
+from profkit_analyzers.commands.prune import prune_profiles
 from profkit_analyzers.commands.show import show
 from profkit_analyzers.reporters.terminal import printable
 from profkit_storage import ProfkitError
@@ -41,6 +42,7 @@ profkit.add_command(analyze)
 profkit.add_command(list_profiles)
 profkit.add_command(show)
 profkit.add_command(export)
+profkit.add_command(prune_profiles)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

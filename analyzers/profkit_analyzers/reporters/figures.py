@@ -22,3 +22,12 @@ def counted(number: float, noun: str) -> str:
 def by_hand(number: int) -> str:
     """Return so many captures by hand."""
     return f"{counted(number, 'capture')} by hand"
+
+
+def byte_size(count: float) -> str:
+    """Return bytes in the unit that reads best; units are powers of 1,000."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:,.0f} {unit}" if unit == "bytes" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:,.1f} TB"
