@@ -13,6 +13,7 @@ configure = _default.configure
 profile = _default.profile
 operation = _default.operation
 capture = _default.capture
+set_threshold = _default.set_threshold
 flush = _default.flush
 shutdown = _default.shutdown
 stats = _default.stats
@@ -38,6 +39,7 @@ __all__ = [
     "flush",
     "operation",
     "profile",
+    "set_threshold",
     "shutdown",
     "stats",
 ]

@@ -168,10 +168,10 @@ def variable_name(setting: str) -> str:
 
 
 def check_threshold(threshold: float | None) -> None:
-    """Raise `ConfigurationError` unless `threshold` is None or a number of seconds that is not negative."""
-    if threshold is not None and not is_seconds(threshold):
+    """Raise `ConfigurationError` unless `threshold` is None or a number of seconds from 0 to `MAX_SECONDS`."""
+    if threshold is not None and not (is_seconds(threshold) and threshold <= MAX_SECONDS):
         raise ConfigurationError(
-            f"threshold={threshold!r} is not allowed: give a number of seconds, 0 or more"
+            f"threshold={threshold!r} is not allowed: give a number of seconds from 0 to {MAX_SECONDS:g}"
         )
 
 

@@ -34,30 +34,35 @@ class InFlight(NamedTuple):
 
 def list_in_flight(operations: Iterable[Operation], sampler: Sampler) -> list[InFlight]:
     """Return the operations with their stacks, the oldest first."""
+    with sampler.lock:
+        found = sampler.without_collections(lambda: _look(operations, sampler))
+    return sorted(found, key=lambda one: -one.age)
+
+
+def _look(operations: Iterable[Operation], sampler: Sampler) -> list[InFlight]:
     now = time.perf_counter()
     threads = {thread.ident: thread.name for thread in threading.enumerate()}
     found: list[InFlight] = []
-    with sampler.lock:
-        view = sampler.view()
-        for operation in operations:
-            sight = see(operation, view)
-            lines = [_describe(place, sampler.codes) for place in reversed(sight.stack or ())]
-            lines += ["[await]"] if sight.state in AWAITING else []
-            tally = operation.tally
-            request = request_of(operation)
-            found.append(
-                InFlight(
-                    tally.name,
-                    tally.category,
-                    now - operation.started,
-                    math.inf if operation.discarded else tally.slow_from,
-                    threads.get(operation.thread.ident, ""),
-                    request.request_id if request else "",
-                    lines,
-                )
+    view = sampler.view()
+    for operation in operations:
+        sight = see(operation, view)
+        lines = [_describe(place, sampler.codes) for place in reversed(sight.stack or ())]
+        lines += ["[await]"] if sight.state in AWAITING else []
+        tally = operation.tally
+        request = request_of(operation)
+        found.append(
+            InFlight(
+                tally.name,
+                tally.category,
+                now - operation.started,
+                math.inf if operation.discarded else tally.slow_from,
+                threads.get(operation.thread.ident, ""),
+                request.request_id if request else "",
+                lines,
             )
-        view.close()
-    return sorted(found, key=lambda one: -one.age)
+        )
+    view.close()
+    return found
 
 
 def _describe(place: int, codes: CodeTable) -> str:

@@ -81,6 +81,7 @@ _UNSET: dict[str, Any] = {
     "started": 0.0,
     "ended": 0.0,
     "paused": 0.0,
+    "stood": 0.0,
 }
 """What most operations never set, and so do not spend time on: `Operation.__getattr__` answers for it."""
 
@@ -92,15 +93,16 @@ class Operation:
     the registry before its frame ends, so while it is in flight no other frame has that id.
 
     `started` and `ended` are seconds of `time.perf_counter`; for a generator `started` moves on by the time between its
-    steps. `children` are the operations that ended inside it, its children's own among them, each with its `offset`,
-    the seconds from its parent's start to its own. `branches` are the tasks and threads it started.
+    steps, which is `stood` in all. `children` are the operations that ended inside it, its children's own among them,
+    each with its `offset`, the seconds from its parent's start to its own. `branches` are the tasks and threads it
+    started.
     """
 
     # Slots that are filled when an operation begins, and a table for the rest: 15 % of the hot path.
     __slots__ = (
         "_token", "branches", "children", "coroutine", "discarded", "dropped_children", "ended", "frame", "number",
-        "offset", "parent", "paused", "profiler", "recording", "request", "root", "started", "status", "tags",
-        "tally", "task", "thread",
+        "offset", "parent", "paused", "profiler", "recording", "request", "root", "started", "status", "stood",
+        "tags", "tally", "task", "thread",
     )  # fmt: skip
     tally: Tally
     profiler: Watcher
@@ -116,6 +118,7 @@ class Operation:
     started: float
     ended: float
     paused: float
+    stood: float
     offset: float
     number: int
     tags: dict[str, object] | None
@@ -177,19 +180,21 @@ class Operation:
 
     def pause(self) -> None:
         """Take a generator's operation out of flight while its consumer has the value."""
+        if self._token is None:  # it has not gone on: it stands still since it did
+            return
         self.paused = perf_counter()
         self.profiler.registry.discard(self)
-        if self._token is not None:
-            try:
-                current.reset(self._token)
-            except ValueError:  # a consumer may go on in another context
-                pass
+        try:
+            current.reset(self._token)
+        except (ValueError, RuntimeError):  # a consumer may go on in another context
+            pass
         self._token = self.task = None
 
     def resume(self) -> None:
         """Go on with a generator's operation, whose clock has stood still since `pause`."""
         gap = perf_counter() - self.paused
         self.started += gap
+        self.stood += gap
         if self.recording is not None:
             self.recording.move(gap)
         self.thread = this.thread
@@ -251,7 +256,8 @@ class Operation:
             self.status = Status.CANCELLED
         else:
             self.status = Status.ERROR
-            self.tag(error=type(error).__qualname__)
+            if self.tags is None or "error" not in self.tags:
+                self.tag(error=type(error).__qualname__)
 
     def join(self, limit: int) -> None:
         """Become a child of the parent, with the children of one's own; it keeps about `limit` of them."""
@@ -274,8 +280,6 @@ class Operation:
             parent.children = longest(children, limit)
 
     def _enter(self, frame: FrameType) -> Self:
-        if self.started or self.ended:
-            raise RuntimeError("an operation is entered once: call operation() again for another")
         if not self.profiler.active and not self.profiler.activate():
             self.ended = -1.0
             return self
@@ -287,6 +291,8 @@ class Operation:
 
     # An exception of a signal handler may come wherever a function begins: what calls it takes the operation back.
     def __enter__(self) -> Self:
+        if self.started or self.ended:
+            raise RuntimeError("an operation is entered once: call operation() again for another")
         try:
             return self._enter(_getframe(1))
         except BaseException:
@@ -297,6 +303,8 @@ class Operation:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self.ended:
+            if self._token is not None:  # a process forked in its midst
+                self.take_back()
             return
         try:
             if error is not None:
@@ -308,6 +316,8 @@ class Operation:
         self.frame = None
 
     async def __aenter__(self) -> Self:
+        if self.started or self.ended:
+            raise RuntimeError("an operation is entered once: call operation() again for another")
         try:
             return self._enter(_getframe(1))
         except BaseException:

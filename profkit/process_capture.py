@@ -14,6 +14,7 @@ from profkit.recorder.finished import host_name, tail_allowance
 from profkit.sampling.capture import Capture
 from profkit.sampling.resolution import Resolver
 from profkit.sampling.sampler import Sampler
+from profkit.setting_kinds import is_seconds
 from profkit_storage import Branch, ConfigurationError, Profile, ProfkitError, Sample, Sampling, Trigger
 from profkit_storage.ulid import new_ulid
 
@@ -50,7 +51,7 @@ class ProcessCapture:
             CaptureBusy: another one is going on.
             ConfigurationError: `seconds` is not allowed.
         """
-        if not MIN_SECONDS <= seconds <= MAX_SECONDS:
+        if not is_seconds(seconds) or not MIN_SECONDS <= seconds <= MAX_SECONDS:
             allowed = f"{MIN_SECONDS:g} to {MAX_SECONDS:g}"
             raise ConfigurationError(f"seconds={seconds!r} is not allowed: give {allowed}")
         if not self._going_on.acquire(blocking=False):

@@ -51,6 +51,7 @@ class PerformanceProfiler:
         self.sampler = Sampler(self.registry, self.faults, self._after_tick)
         self.active = False
         self._changing = threading.RLock()
+        self._applying = threading.RLock()
         self._asked = False
         self._recorded_before = self._rollups_stored_before = 0
         self._unwatched = itertools.count()
@@ -78,7 +79,7 @@ class PerformanceProfiler:
 
     @enabled.setter
     def enabled(self, enabled: bool) -> None:
-        with self._changing:
+        with self._applying:
             self._apply(replace(self.settings, enabled=enabled))
             self._watch()
 
@@ -89,18 +90,20 @@ class PerformanceProfiler:
             ConfigurationError: a setting or the storage's address is not allowed; names what is.
             StorageError: profiles cannot be written there.
         """
-        if settings is not None and arguments:
-            raise ConfigurationError("configure takes settings or arguments, not both")
+        given: object = settings
+        if given is not None and (arguments or not isinstance(given, Settings)):
+            raise ConfigurationError("give one Settings, or arguments such as storage=..., not both")
         _refuse_free_threading()
         settings = settings or Settings.from_env(None, **arguments)
         storage, opened = _open(settings.storage)
         with self._changing:
             self._asked = True
             self._close(settings.shutdown_timeout)
-            self._apply(settings)
-            self._record_to(storage)
-            self._closes_storage = opened
-            self._watch()
+            with self._applying:
+                self._apply(settings)
+                self._record_to(storage)
+                self._closes_storage = opened
+                self._watch()
             if self.registry:  # they go on being watched
                 self.sampler.wake()
             process_hooks.store_at_the_end_of_a_child()
@@ -116,7 +119,7 @@ class PerformanceProfiler:
         Raises:
             ConfigurationError: `seconds` is not allowed.
         """
-        with self._changing:
+        with self._applying:
             if name is None:
                 changed = replace(self.settings, threshold=cast("float", seconds))
             else:
@@ -174,7 +177,7 @@ class PerformanceProfiler:
         check_threshold(threshold)
         if target == "":
             raise ConfigurationError("name='' is not allowed: give a text that is not empty, or none")
-        name = target if isinstance(target, str) else None
+        name = named(target) if isinstance(target, str) else None
         kind, known_as = kind_of(engine), _category(category)
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -349,12 +352,13 @@ class PerformanceProfiler:
     def after_fork(self) -> None:
         """Begin anew in a forked child, which has none of its parent's threads and must not write its profiles."""
         for operation in list(self.registry):
-            operation.started = float("inf")  # the parent's to report: never slow here
+            operation.started = operation.ended = float("inf")  # the parent's to report: never slow here
         self.registry.clear()
         switching.reset()
         self.sampler.reset()
         self.rollups.reset()
         self._changing = threading.RLock()
+        self._applying = threading.RLock()
         self._process_capture.reset()
         self.faults.reset()
         self._intake.reset()
@@ -387,6 +391,8 @@ def _import_now() -> None:
 
 def _category(category: object) -> str:
     """Return a printable text, as `named` does, but for an empty one."""
+    if category is None:
+        return ""
     return category if isinstance(category, str) and category.isprintable() else named(category)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -89,7 +90,11 @@ STORAGE = Kind(
     str,
     lambda value: value is None or isinstance(value, (str, os.PathLike, ProfileStorage)),
 )
-CALLBACK = Kind("a callable taking a Profile", str, lambda value: value is None or callable(value))
+CALLBACK = Kind(
+    "a callable taking a Profile, no coroutine function",
+    str,
+    lambda value: value is None or (callable(value) and not inspect.iscoroutinefunction(value)),
+)
 """Not from the environment: text is never a callable, so `CALLBACK` refuses whatever it parses."""
 THRESHOLDS = Kind(
     f"names of operations or categories with seconds from 0 to {MAX_SECONDS:g}, as in db=0.2,POST /agent=3",

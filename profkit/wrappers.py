@@ -144,7 +144,7 @@ def _wrap_function(profiler: Watcher, function: Callable[P, R], tally: Tally) ->
             operation.parent = outer
             operation.children = operation.branches = operation.recording = None
             set_current(operation)
-            operation.started = started = perf_counter()
+            operation.started = perf_counter()
             register(operation)
             if sampler.idle:
                 sampler.wake()
@@ -152,14 +152,14 @@ def _wrap_function(profiler: Watcher, function: Callable[P, R], tally: Tally) ->
             operation.ended = ended = perf_counter()
             deregister(operation)
             set_current(outer)
-            elapsed = ended - started
+            elapsed = ended - operation.started  # infinite in a forked child
             record(elapsed)
             if outer is not None:
                 operation.join(profiler.max_children)
             if elapsed >= tally.limit:
                 profiler.finish(operation)
             else:
-                operation.children = None
+                operation.children = operation.branches = operation.recording = None
             if outer is not None:
                 operation.leave()
         except BaseException as error:
@@ -235,7 +235,7 @@ def _wrap_coroutine_function(  # noqa: C901, PLR0915 - written out
             operation.parent = outer
             operation.children = operation.branches = operation.recording = None
             token = set_current(operation)
-            operation.started = started = perf_counter()
+            operation.started = perf_counter()
             register(operation)
             if sampler.idle:
                 sampler.wake()
@@ -248,7 +248,7 @@ def _wrap_coroutine_function(  # noqa: C901, PLR0915 - written out
                 pass
             # Contexts of tasks begun in it may keep the operation.
             operation.task = operation.coroutine = None
-            elapsed = ended - started
+            elapsed = ended - operation.started  # infinite in a forked child
             record(elapsed)
             if outer is not None:
                 operation.join(profiler.max_children)

@@ -41,8 +41,12 @@ _MISSING = "pyinstrument cannot be imported"
 _OCCUPIED = "sys.setprofile was in use"
 _NESTED = "another profiler was running"
 _REFUSED = "sys.setprofile had no effect"
-_REPLACED = "sys.setprofile was called meanwhile"
+_REPLACED = "its hook was silent: sys.setprofile was called meanwhile, or the machine is too crowded"
 _MOVED = "it ended in another thread"
+_HANDED = "work was handed to other threads, which its hook does not see"
+_CROWDED = "too many others were measured in its thread"
+_MOST_AT_ONCE = 16
+"""Sessions of one thread: each has all that the thread calls sampled, and looks at all of its stack."""
 
 
 @cache
@@ -100,10 +104,13 @@ class Session:
         if hook is not None and not _is_pyinstruments(hook):
             return _OCCUPIED  # pyinstrument would put its own in its place
         sampler: StackSampler = stacks.get_stack_sampler()
-        if any(self._is_around(one, stacks) for one in sampler.subscribers):
+        if len(sampler.subscribers) >= _MOST_AT_ONCE:
+            return _CROWDED
+        # A hook without a subscriber is that of another greenlet of this thread.
+        if (hook is not None and not sampler.subscribers) or any(
+            self._is_around(one, stacks) for one in sampler.subscribers
+        ):
             return _NESTED
-        if hook is not None and not sampler.subscribers:
-            return _NESTED  # in another greenlet of this thread
         self._sampler = sampler
         threading.current_thread()  # pyinstrument's hook asks for it, which takes a lock the first time
         # Else it may print, once in each thread, what its clock costs.
@@ -147,7 +154,8 @@ class Session:
             if _comes_from_signal(error):
                 raise
             self._fault = f"pyinstrument did not stop: {type(error).__name__}"
-        return self._fault or (_REPLACED if silent else "")
+        handed = any(branch.task is None for branch in self.operation.branches or ())
+        return self._fault or (_REPLACED if silent else _HANDED if handed else "")
 
     def recording(self, watched: Recording | None) -> Recording:
         """Return what was sampled, when it has stopped; `watched` is the watchdog's."""
@@ -259,6 +267,8 @@ def _depth(frame: FrameType | None) -> int:
 
 def _comes_from_signal(error: BaseException) -> bool:
     """Tell whether a signal handler of the application's raised this while the hook ran: it is meant for them."""
+    if type(error).__module__ != "builtins":  # nothing here raises such: a handler, or another thread, did
+        return True
     handlers = [signal.getsignal(number) for number in signal.valid_signals()]
     codes = {id(code) for code in (getattr(handler, "__code__", None) for handler in handlers) if code}
     traceback = error.__traceback__

@@ -71,6 +71,8 @@ def profile_of(
     resolver = recording.resolver()
     strands = strands_of(recording, operation)
     samples = samples_of(strands, resolver)
+    branches = branches_of(strands, operation)
+    operation.branches = None  # the one around it goes on, and keeps the operation
     wall = operation.ended - operation.started
     return replace(
         _outline(finished, settings),
@@ -80,7 +82,7 @@ def profile_of(
         nodes=resolver.nodes,
         samples=samples,
         children=children_of(children, finished.copy_of or operation, wall),
-        branches=branches_of(strands, operation),
+        branches=branches,
         number=number(operation),
         enclosing=enclosing(finished.outers, operation.ended, number),
         sampling=Sampling(

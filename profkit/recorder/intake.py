@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import deque
 from collections.abc import Iterable
 
 from profkit import requests
@@ -38,6 +39,7 @@ class Intake:
         self.policy = Policy(settings)
         self.stalls = Stalls(settings.stall_after)
         self.recorder: Recorder | None = None
+        self._garbage: deque[object] = deque(maxlen=100)
 
     def apply(self, settings: Settings) -> None:
         """Choose by these settings from now on."""
@@ -55,14 +57,19 @@ class Intake:
             left = self.stalls.end(operation)
             trigger = self.policy.trigger(operation, operation.tally, stalled=left is not None)
             if trigger is None:
-                operation.recording = operation.children = operation.branches = None
+                self._let_go(operation)
             else:
                 self._hand_over(operation, trigger, left)
-        except Exception as error:  # noqa: BLE001 - nothing of ours reaches the application
+        except Exception as error:
+            if (
+                type(error).__module__ != "builtins"
+            ):  # a signal handler's, or another thread's, for the application
+                raise
             self._faults.add("not_handed_over", repr(error))
 
     def look(self, registry: Iterable[Operation]) -> None:
         """Have those in flight that stall leave a profile now. For the sampler's thread, at its ticks."""
+        self._garbage.clear()
         recorder = self.recorder
         if recorder is None:
             return
@@ -99,8 +106,9 @@ class Intake:
         if reason or recorder is None:
             if slow:
                 self._drop(tally, reason, 1.0, inside=inside)
+            self._let_go(operation)
             return
-        recorder.submit(
+        queued = recorder.submit(
             Finished(
                 operation=operation,
                 trigger=trigger,
@@ -113,6 +121,13 @@ class Intake:
                 id=left.id if left else "",
             )
         )
+        if not queued:
+            self._let_go(operation)
+
+    def _let_go(self, operation: Operation) -> None:
+        """Keep nothing of what was seen: the one around it keeps the operation. To free it all takes a millisecond."""
+        self._garbage.append((operation.recording, operation.children, operation.branches))
+        operation.recording = operation.children = operation.branches = None
 
     def _refusal(self, operation: Operation, trigger: Trigger, left: Left | None) -> str:
         """Return why an operation is not kept. What it has left is replaced in any case, or taken back."""
@@ -156,5 +171,5 @@ class Intake:
 
 def _start_ns(operation: Operation) -> int:
     """Return when an operation began by the clock of now, which may have been put back since then."""
-    ago = time.perf_counter() - operation.started
+    ago = time.perf_counter() - operation.started + operation.stood
     return max(0, time.time_ns() - int(ago * 1e9))

@@ -8,6 +8,7 @@ from time import monotonic
 
 from profkit.config import Settings
 from profkit.faults import Faults
+from profkit.masking import masker
 from profkit.recorder.finished import Finished
 from profkit.recorder.footprint import footprint
 from profkit.recorder.keeper import Item, Keeper, sooner
@@ -38,7 +39,7 @@ class Recorder:
         self._queue: deque[tuple[Item, int]] = deque()
         self._untold: deque[tuple[str, str]] = deque()
         self._changed = real.condition()
-        self._starting = real.lock()
+        self._starting = real.rlock()  # a signal handler may come in between, and flush
         self._in_hand: Item | RollupWriter | Keeper | None = None
         self._wanted = False
         self._stopped = False
@@ -273,4 +274,4 @@ class Recorder:
 
 
 def _name_of(item: Item) -> str:
-    return item.operation.tally.name if isinstance(item, Finished) else item.operation
+    return masker.mask_text(item.operation.tally.name if isinstance(item, Finished) else item.operation)

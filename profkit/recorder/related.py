@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 
 from profkit.masking import masker
@@ -16,7 +17,7 @@ def outers_of(operation: Operation) -> tuple[Operation, ...]:
     """Return the operations around one, the innermost first, at most 50."""
     found: list[Operation] = []
     outer = operation.parent
-    while outer is not None and len(found) < _MAX_ENCLOSING:
+    while outer is not None and outer.started < math.inf and len(found) < _MAX_ENCLOSING:
         found.append(outer)
         outer = outer.parent
     return tuple(found)

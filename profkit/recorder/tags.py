@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from profkit.masking import masker
 
 _MAX_TAGS = 100
+_MAX_NAME = 200
 
 
 def masked_tags(tags: Mapping[str, object] | None) -> dict[str, object]:
@@ -20,7 +21,7 @@ def masked_tags(tags: Mapping[str, object] | None) -> dict[str, object]:
 def _masked_tags(tags: Iterable[tuple[str, object]]) -> Iterable[tuple[str, object]]:
     for name, value in tags:
         masked = masker.mask(value, name)
-        yield name, masked if _is_storable(masked) else str(masked)
+        yield masker.mask_text(str(name)[:_MAX_NAME]), masked if _is_storable(masked) else str(masked)
 
 
 def _is_storable(value: object) -> bool:

@@ -57,14 +57,16 @@ def add(operation: Operation, branch: Branch) -> None:
                 inside.branches = [branch]
             else:
                 branches.append(branch)
-                if len(branches) > 2 * MAX_BRANCHES:  # seldom, so that each costs little
+                count = len(branches)
+                # Seldom, so that each costs little: while most are pending there is little to let go of.
+                if count > 2 * MAX_BRANCHES and not count & (count - 1):
                     _thin_out(branches)
         inside = inside.parent
 
 
 def _thin_out(branches: list[Branch]) -> None:
     """Let go of the shortest of those that have ended, in place: others append meanwhile."""
-    seen = branches[: 2 * MAX_BRANCHES]
+    seen = branches[:]
     ended = sorted((one for one in seen if one.ended), key=lambda one: one.ended - one.started)
     gone = set(map(id, ended[: len(seen) - MAX_BRANCHES]))
     branches[: len(seen)] = [one for one in seen if id(one) not in gone]

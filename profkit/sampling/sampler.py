@@ -6,8 +6,10 @@ import gc
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from time import perf_counter
+from typing import TypeVar
 
 from profkit.chance import chance
 from profkit.faults import Faults
@@ -23,6 +25,8 @@ from profkit.sampling.rota import Rota
 from profkit.sampling.sights import look
 from profkit.sampling.view import View
 
+R = TypeVar("R")
+
 _QUIET_INTERVAL = 0.05
 _QUIET_AFTER = 5
 """Ticks without anything in flight after which it looks only 20 times a second,"""
@@ -32,6 +36,10 @@ _MANY_CODES = 20_000
 """Functions in the table from which it is begun anew when nothing is in flight."""
 _COLLECTS_ANYWHERE = sys.version_info < (3, 12)
 """Before 3.12 a garbage collection may start inside a walk over frames, and has crashed processes there."""
+
+
+_TRY_AGAIN = 1.0
+"""Seconds after which a thread is asked for again where none could be had."""
 
 
 class Sampler:
@@ -70,6 +78,7 @@ class Sampler:
         self._ticked = perf_counter()
         self._took_gil: bool | None = None
         self._thread: real.Thread | None = None
+        self._not_before = 0.0
         self._signal: real.Signal | None = None  # wakes the thread; one that finds another in its place ends
         self._changing = real.rlock()
 
@@ -82,10 +91,10 @@ class Sampler:
         """Begin to look, since something is in flight."""
         # That it is idle no more, the thread says itself: an exception of a signal handler may come in between here.
         signal = self._signal
-        if signal is None:
-            self._start()
-        else:
+        if signal is not None:
             signal.set()
+        elif not self._not_before or perf_counter() >= self._not_before:
+            self._start()
 
     def stop(self, timeout: float) -> None:
         """End the thread; waits `timeout` seconds for it."""
@@ -105,10 +114,13 @@ class Sampler:
             self._signal = signal = real.Signal()
             try:
                 self._thread = real.start(partial(self._run, signal), "profkit-sampler")
-            except RuntimeError as error:  # no thread can be had now: the next operation tries again
+                self._not_before = 0.0
+            except RuntimeError as error:  # no thread can be had now: an operation tries again
                 self._signal = None
+                self._not_before = perf_counter() + _TRY_AGAIN
                 if not real.is_ending(error):
                     self._faults.add("sampler_not_started", error)
+                self._call_each_tick()  # what has ended is counted all the same, or it would fill the memory
             except BaseException:  # of a signal handler; should the thread have begun, it ends
                 self._signal = None
                 raise
@@ -180,7 +192,7 @@ class Sampler:
         lengthened = switching.lengthen(self)  # so that others do not come in between, see rota.TICK_LIMIT
         try:
             with self.lock:
-                self._tick_without_collections()
+                self.without_collections(self.tick)
         except Exception as error:  # noqa: BLE001 - the sampler outlives whatever it meets
             self._faults.add("sampler_error", repr(error))
         finally:
@@ -194,12 +206,13 @@ class Sampler:
         self.cpu += cost
         self._governor.account(cost, elapsed)
 
-    def _tick_without_collections(self) -> None:
+    def without_collections(self, look: Callable[[], R]) -> R:
+        """Walk over stacks while none is collected, where that is not safe. The caller holds `lock`."""
         self._gc_off = _COLLECTS_ANYWHERE and gc.isenabled()
         if self._gc_off:
             gc.disable()
         try:
-            self.tick()
+            return look()
         finally:
             if self._gc_off:
                 gc.enable()
@@ -234,12 +247,26 @@ class Sampler:
         if operation.ended:  # an exception came in the middle of its end
             self._registry.discard(operation)
             return
-        if recording is None:
+        # A generator that stood still has places of the table before, if there is another by now.
+        if recording is None or recording.tree.codes is not self.codes:
             recording = Recording(CallTree(self.codes), operation.started, self.max_samples, self.cpu)
             recording.collected = pauses.before(operation)
+            _watch_again(operation)
         elif self.ticks % recording.stride:
             return
         give = look(operation, recording, view)
         if operation in self._registry:  # or its frame's id may already be another's
             give()
             operation.recording = recording
+
+
+def _watch_again(operation: Operation) -> None:
+    """Have its loop tell of its tasks, should the application have set a task factory of its own since."""
+    loop = operation.thread.loop
+    if loop is None or operation.task is None:
+        return
+    from profkit import handover
+
+    if not handover.watched(loop):
+        with suppress(RuntimeError):  # closed
+            loop.call_soon_threadsafe(handover.watch_loop, loop)
