@@ -104,6 +104,8 @@ class Operation:
         "offset", "parent", "paused", "profiler", "recording", "request", "root", "started", "status", "stood",
         "tags", "tally", "task", "thread",
     )  # fmt: skip
+    native = ""
+    """The C function that is called, where it is one."""
     tally: Tally
     profiler: Watcher
     root: int

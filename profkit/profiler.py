@@ -90,8 +90,7 @@ class PerformanceProfiler:
             ConfigurationError: a setting or the storage's address is not allowed; names what is.
             StorageError: profiles cannot be written there.
         """
-        given: object = settings
-        if given is not None and (arguments or not isinstance(given, Settings)):
+        if settings is not None and (arguments or not isinstance(cast("object", settings), Settings)):
             raise ConfigurationError("give one Settings, or arguments such as storage=..., not both")
         _refuse_free_threading()
         settings = settings or Settings.from_env(None, **arguments)

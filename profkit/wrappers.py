@@ -19,6 +19,7 @@ from weakref import ref
 from profkit.faults import log
 from profkit.generators import wrap_async_generator_function, wrap_generator_function
 from profkit.operations import Call, CoroutineCall, Operation, Watcher, abort, current, running_task
+from profkit.sampling.callsites import native_name
 from profkit.sampling.threads import this
 from profkit.tallies import Tally
 from profkit_storage import ConfigurationError
@@ -115,7 +116,10 @@ def _builder_for(function: Callable[..., object], kind: type[Operation]) -> Call
         return of_kind(_wrap_awaitable_function)
     if inspect.isgeneratorfunction(body):
         return of_kind(wrap_generator_function)
-    return _wrap_function if kind is Operation else of_kind(_wrap_function_plainly)
+    if kind is not Operation:
+        return of_kind(_wrap_function_plainly)
+    native = native_name(inner)
+    return functools.partial(_wrap_native_function, native=native) if native else _wrap_function
 
 
 def _flags(function: object) -> int:
@@ -172,6 +176,18 @@ def _wrap_function(profiler: Watcher, function: Callable[P, R], tally: Tally) ->
         return result
 
     return call
+
+
+def _wrap_native_function(
+    profiler: Watcher, function: Callable[..., Any], tally: Tally, native: str
+) -> Callable[..., Any]:
+    """Wrap a C function, by whose name its operation is seen."""
+
+    class Native(Operation):
+        __slots__ = ()
+
+    Native.native = native
+    return _wrap_function_plainly(profiler, function, tally, Native)
 
 
 def _wrap_function_plainly(

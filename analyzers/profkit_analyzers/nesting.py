@@ -39,7 +39,7 @@ def process_of(profile: Profile) -> Process:
 
 def end_ns(profile: Profile) -> int:
     """Return when the operation ended, as `start_ns` tells when it started."""
-    return profile.start_ns + round(profile.wall * 1e9)
+    return profile.start_ns + round((profile.wall + profile.paused) * 1e9)
 
 
 def placed(profiles: Iterable[Profile]) -> Iterator[Placed]:
@@ -90,4 +90,4 @@ class _Outer:
         span = self._spans.get((process_of(profile), number))
         if span is None or number == profile.number:
             return False
-        return span[0] - JITTER_NS <= profile.start_ns  # the seconds of a generator do not tell when it ended
+        return span[0] - JITTER_NS <= profile.start_ns and end_ns(profile) <= span[1] + JITTER_NS

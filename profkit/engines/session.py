@@ -45,7 +45,10 @@ _REPLACED = "its hook was silent: sys.setprofile was called meanwhile, or the ma
 _MOVED = "it ended in another thread"
 _HANDED = "work was handed to other threads, which its hook does not see"
 _CROWDED = "too many others were measured in its thread"
-_MOST_AT_ONCE = 16
+_DEAR = "its samples took longer than what they were samples of"
+_WORTH_STOPPING = 0.1
+"""Seconds of CPU that samples may take in any case."""
+_MOST_AT_ONCE = 4
 """Sessions of one thread: each has all that the thread calls sampled, and looks at all of its stack."""
 
 
@@ -134,6 +137,10 @@ class Session:
             around = around.parent
         return around is not None
 
+    def _is_dear(self) -> bool:
+        """Tell whether to sample costs more than the rest: of many tasks or deep stacks each sample takes too long."""
+        return self._cost > _WORTH_STOPPING and self._cost > (time.thread_time() - self._began) / 2
+
     def stop(self) -> str:
         """Sample no more; return why what was sampled does not show the whole operation, "" if it does."""
         if real.ident() != self._ident:
@@ -185,6 +192,9 @@ class Session:
             self._error = error.with_traceback(None)  # told of when it stops: a log's handler has a lock
         finally:
             self._cost += time.thread_time() - began
+            if not self._fault and self._is_dear():
+                self._fault = _DEAR
+                self._leave()
 
     @property
     def _is_silent(self) -> bool:

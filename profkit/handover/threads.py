@@ -12,7 +12,7 @@ from importlib import import_module
 from types import MethodType
 from typing import Any, cast
 
-from profkit.handover.work import ThreadWork, Work, in_flight, name_of
+from profkit.handover.work import ThreadWork, Work, called_by, in_flight
 from profkit.operations import Operation, current
 from profkit.sampling.branches import add
 
@@ -131,7 +131,7 @@ def _submit_for(original: Function) -> Function:
         operation = _operation()
         if operation is None:
             return original(self, fn, *args, **kwargs)
-        work = Work(operation, fn, name_of(fn, args))
+        work = Work(operation, fn, called_by(fn, args))
         _here.handing = True
         try:
             future = original(self, work, *args, **kwargs)
@@ -151,7 +151,7 @@ def _start_for(original: Function) -> Function:
         if operation is None or not _is_work(self):
             original(self)
             return
-        work = ThreadWork(operation, self, name_of(_function_of(self)))
+        work = ThreadWork(operation, self, _function_of(self))
         _here.handing = True
         try:
             original(self)
@@ -203,7 +203,7 @@ async def _run_sync(
     *rest: object,
     **options: object,
 ) -> object:
-    work = Work(operation, func, name_of(func, args))
+    work = Work(operation, func, called_by(func, args))
     add(operation, work.branch)
     try:
         return await original(work, args, *rest, **options)

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from contextvars import Context, Token
 from sys import _getframe  # pyright: ignore[reportPrivateUsage]  # documented, and the only way to a frame
 from threading import Thread
-from time import perf_counter
+from time import perf_counter, thread_time
 from types import MethodType
 from typing import Any, NamedTuple, cast
 from weakref import ref
 
 from profkit.operations import Operation, current
 from profkit.sampling.branches import Branch
+from profkit.sampling.callsites import native_name
 from profkit.sampling.threads import WatchedThread, this
 
 of_tasks: dict[ref[Any], Branch] = {}
@@ -36,12 +37,19 @@ class FollowedBranch(Branch):
             self.ended = perf_counter()
 
 
+class NativeBranch(FollowedBranch):
+    """One that calls a C function at once, in which no frame shows it."""
+
+    __slots__ = ("native",)
+
+
 class _Before(NamedTuple):
     """What a thread had in hand before the work."""
 
     thread: WatchedThread
     branch: Branch | None
     token: Token[Operation | None]
+    cpu: float
 
 
 class Work:
@@ -53,10 +61,15 @@ class Work:
 
     __slots__ = ("branch", "function", "operation")
 
-    def __init__(self, operation: Operation, function: Callable[..., Any], name: str) -> None:
+    def __init__(self, operation: Operation, function: Callable[..., Any], called: object) -> None:
         self.operation = operation
         self.function = function
-        self.branch = FollowedBranch(name, starter(this.thread))
+        native = native_name(called)
+        if native:
+            self.branch: FollowedBranch = NativeBranch(native, starter(this.thread))
+            self.branch.native = native
+        else:
+            self.branch = FollowedBranch(name_of(called), starter(this.thread))
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the callable's own
         function = self.function
@@ -75,7 +88,7 @@ class Work:
             if operation is None or branch.ended:
                 return None
             thread = this.thread
-            before = _Before(thread, thread.branch, current.set(operation))
+            before = _Before(thread, thread.branch, current.set(operation), thread_time())
             branch.thread = thread
             branch.root = root
             thread.branch = branch
@@ -84,6 +97,8 @@ class Work:
         return before
 
     def _end(self, before: _Before | None) -> None:
+        if before is not None:
+            self.branch.cpu = thread_time() - before.cpu
         self.branch.end()
         if before is not None:
             before.thread.branch = before.branch
@@ -98,8 +113,8 @@ class ThreadWork(Work):
 
     __slots__ = ("_replaced",)
 
-    def __init__(self, operation: Operation, thread: Thread, name: str) -> None:
-        super().__init__(operation, thread.run, name)
+    def __init__(self, operation: Operation, thread: Thread, called: object) -> None:
+        super().__init__(operation, thread.run, called)
         self._replaced = vars(thread).get("run")
         # A method: others who wrap a thread's `run` look for its function, and call that with the thread.
         vars(thread)["run"] = MethodType(self.run_in, thread)
@@ -137,8 +152,8 @@ def starter(thread: WatchedThread) -> Branch | None:
     return thread.branch
 
 
-def name_of(function: object, args: tuple[object, ...] = ()) -> str:
-    """Return the qualified name of what is called in the end, behind partials and `Context.run`."""
+def called_by(function: object, args: tuple[object, ...] = ()) -> object:
+    """Return what is called in the end, behind partials and `Context.run`."""
     while True:
         if isinstance(function, functools.partial):
             partial = cast("functools.partial[object]", function)
@@ -146,6 +161,10 @@ def name_of(function: object, args: tuple[object, ...] = ()) -> str:
         elif args and isinstance(getattr(function, "__self__", None), Context):
             function, args = args[0], args[1:]
         else:
-            break
-    name = getattr(function, "__qualname__", None)
-    return name if isinstance(name, str) else type(function).__qualname__
+            return function
+
+
+def name_of(called: object) -> str:
+    """Return the qualified name of what is called."""
+    name = getattr(called, "__qualname__", None)
+    return name if isinstance(name, str) else type(called).__qualname__

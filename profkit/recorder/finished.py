@@ -130,6 +130,7 @@ def _outline(finished: Finished, settings: Settings) -> Profile:
         category=masker.mask_text(operation.tally.category),
         start_ns=finished.start_ns,
         wall=0.0,
+        paused=operation.stood,
         threshold=finished.threshold,
         weight=finished.weight,
         status=operation.status,

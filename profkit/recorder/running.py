@@ -15,8 +15,8 @@ from profkit.sampling.timeline import Timeline
 from profkit_storage import Status
 
 _ALIKE = (
-    "coroutine", "discarded", "dropped_children", "number", "offset", "parent", "request", "root", "started", "tally",
-    "task", "thread",
+    "coroutine", "discarded", "dropped_children", "number", "offset", "parent", "request", "root", "started", "stood",
+    "tally", "task", "thread",
 )  # fmt: skip
 
 

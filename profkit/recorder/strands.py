@@ -28,10 +28,24 @@ def strands_of(recording: Recording, operation: Operation) -> Strands:
     for strand, track in recording.tracks.items():
         spans = track.timeline.spans()
         if track.has_thread:  # whose clock is its own
+            if strand is not None and strand.cpu is not None:
+                spans = _with_cpu(spans, strand.cpu)
             spans = with_unseen_running(spans, recording.tree)
         strands[strand] = spans
     _settle_detached(strands, operation, recording.others)
     return strands
+
+
+def _with_cpu(spans: list[Span], seconds: float) -> list[Span]:
+    """Let the CPU seconds of spans add up to what the thread's clock says: looks miss a beginning and an end."""
+    seen = sum(span.cpu for span in spans)
+    wall = sum(span.wall for span in spans)
+    if wall <= 0:
+        return spans
+    parts = [span.cpu / seen if seen > 0 else span.wall / wall for span in spans]
+    return [
+        span._replace(cpu=min(part * seconds, span.wall)) for span, part in zip(spans, parts, strict=True)
+    ]
 
 
 def _settle_detached(strands: Strands, operation: Operation, others: Started) -> None:

@@ -25,12 +25,14 @@ class Branch:
     """One of them; `started` and `ended` are seconds of `time.perf_counter`, `ended` 0 while it is pending.
 
     `parent` is the branch that started it, None for the operation itself. Of a task, `task` is set and `thread` is that
-    of its loop; of work in a thread, `thread` and `root`, the id of its outermost frame, from when it runs.
+    of its loop; of work in a thread, `thread` and `root`, the id of its outermost frame, from when it runs, and `cpu`,
+    the CPU seconds it took, when it has ended.
     """
 
-    __slots__ = ("__weakref__", "ended", "name", "parent", "root", "started", "task", "thread")
+    __slots__ = ("__weakref__", "cpu", "ended", "name", "parent", "root", "started", "task", "thread")
     coroutine = None
     frame: FrameType | None = None
+    native = ""
 
     def __init__(self, name: str, parent: Branch | None = None) -> None:
         self.name = name
@@ -38,6 +40,7 @@ class Branch:
         self.task: weakref.ref[asyncio.Task[Any]] | None = None
         self.thread: WatchedThread | None = None
         self.root = 0
+        self.cpu: float | None = None
         self.ended = 0.0
         self.started = perf_counter()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import dis
+import inspect
 from collections.abc import Mapping
 from functools import lru_cache
 from types import CodeType, FunctionType, ModuleType
@@ -27,6 +28,18 @@ class NativeCall(NamedTuple):
 
     name: str
     module: str
+
+
+def native_name(called: object) -> str:
+    """Return `module.name` of a callable in which no Python function runs, "" of any other."""
+    routine: object = (
+        called if inspect.isroutine(called) or isinstance(called, type) else type(called).__call__
+    )
+    if isinstance(routine, type) or hasattr(getattr(routine, "__func__", routine), "__code__"):
+        return ""
+    named = called if hasattr(called, "__qualname__") else type(called)
+    module, name = getattr(named, "__module__", None), getattr(named, "__qualname__", "")
+    return f"{module}.{name}" if isinstance(module, str) and module != "builtins" else str(name)
 
 
 def native_call(code: CodeType, offset: int, scope: Mapping[str, object]) -> NativeCall | None:

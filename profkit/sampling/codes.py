@@ -7,6 +7,7 @@ table keeps a reference to each, which keeps its id valid.
 
 from __future__ import annotations
 
+import sys
 from types import CodeType, FrameType
 from typing import NamedTuple
 
@@ -48,7 +49,7 @@ _LOOP_MODULES = ("asyncio.events", "asyncio.base_events", "asyncio.runners", "se
 
 
 class Code(NamedTuple):
-    """One function, or a synthetic frame if `code` is None."""
+    """One function; if `code` is None a C function, or a synthetic frame if there is no module either."""
 
     code: CodeType | None
     module: str
@@ -108,6 +109,15 @@ class CodeTable:
         if index is None:
             index = self._synthetic[name] = len(self.entries)
             self.entries.append(Code(None, "", name))
+        return index << OFFSET_BITS
+
+    def native(self, name: str) -> int:
+        """Return the place of a C function, `module.name`, that was called by no Python function."""
+        index = self._synthetic.get(name)
+        if index is None:
+            module = name.rpartition(".")[0]
+            index = self._synthetic[name] = len(self.entries)
+            self.entries.append(Code(None, module if module in sys.modules else "builtins", name))
         return index << OFFSET_BITS
 
     def resolve(self, place: int) -> tuple[int, int]:

@@ -11,6 +11,8 @@ from profkit_storage import Frame, Origin
 
 def frame_of(code: Code) -> Frame:
     """Describe a function of the sampler's table."""
+    if code.code is None and code.module:
+        return native_frame(NativeCall(code.name, code.module))
     if code.code is None:
         return Frame(code.name, "", 0, "", "", Origin.SYNTHETIC)
     origin, filename = locate(code.code.co_filename)

@@ -106,6 +106,7 @@ class _RunningPlaces:
         self._of_node: dict[int, int] = {}
         self._below: dict[int, dict[int, float]] = {}
         self._given: dict[int, dict[int, float]] = {}
+        self._blocking = {span.node for span in spans if span.state == WAITING}
         for span in spans:
             if span.state == RUNNING and span.wall > 0:
                 self._add(span)
@@ -143,7 +144,9 @@ class _RunningPlaces:
         if activation < 0 or seconds <= 0:
             return None
         below = self._below[activation]
-        given = self._given.setdefault(activation, dict.fromkeys(below, 0.0))
+        # Not to a call that blocks, if there is anything else.
+        below = {place: part for place, part in below.items() if place not in self._blocking} or below
+        given = self._given.setdefault(activation, defaultdict(float))
         share = (sum(given.values()) + seconds) / sum(below.values())
         behind = max(below, key=lambda place: share * below[place] - given[place])
         given[behind] += seconds

@@ -37,13 +37,14 @@ _QUEUED = "[waiting for a thread]"
 
 
 class Strand(Protocol):
-    """An operation, or a branch: a task, or a frame of a thread."""
+    """An operation, or a branch: a task, or a frame of a thread; `native` names a C function that it calls at once."""
 
     root: int
     thread: Any
     task: Any
     coroutine: Any
     frame: Any
+    native: str
 
 
 class Sight(NamedTuple):
@@ -83,6 +84,8 @@ def see(strand: Strand, view: View, track: Track | None = None) -> Sight:
         return Sight(walk(frame, view.codes).above(root) or None, SUSPENDED)
     view.clock(thread)  # before the walk: afterwards it tells whether the thread runs meanwhile
     stack = view.walk(thread.ident).above(root)
+    if stack is not None and not stack and strand.native:  # a C function has no frame
+        stack = [view.codes.native(strand.native)]
     return Sight(stack or None, view.thread_state(thread))
 
 
@@ -188,9 +191,10 @@ class _Share(NamedTuple):
         cpu = self._cpu(strand, track, sight.state)
         if sight.state == RUNNING and cpu < _NEARLY_ALL * wall and self._has_waited(strand, track):
             # How long it ran is known; before that it was where it had been seen waiting.
-            before = (wall - cpu) / self.parts
+            ran = min(wall, cpu + self.view.queued(strand.thread))
+            before = (wall - ran) / self.parts
             recording.observe(track, self.wall, before, track.node, WAITING, NOBODY, 0.0)
-            wall = cpu
+            wall = ran
         recording.observe(track, wall, wall / self.parts, node, sight.state, sight.holder, cpu)
 
     def claim(self, track: Track, sight: Sight, whole: list[int] | None) -> None:
@@ -205,7 +209,7 @@ class _Share(NamedTuple):
         """Tell whether a thread was last seen waiting, and nothing else kept it from running since."""
         if strand.task is not None or strand.coroutine is not None or not len(track.timeline):
             return False
-        return track.timeline.last_state == WAITING and self.view.share_of_cpu(strand.thread) == 1.0
+        return track.timeline.last_state == WAITING and not self.view.is_beside_others(strand.thread)
 
     def _cpu(self, strand: Strand, track: Track, state: int) -> float:
         """Return the CPU seconds of a strand since the last look.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 import weakref
+from collections.abc import Callable
+from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,15 +22,20 @@ if TYPE_CHECKING:
 else:
     Local = real.original("_thread", "_local")
 
+native_id: Callable[[], int] = real.original("_thread", "get_native_id")
 _HAS_THREAD_CLOCKS = hasattr(time, "pthread_getcpuclockid")
 
 
 class Clocks(NamedTuple):
-    """Seconds of `time.perf_counter`, and CPU seconds of a thread and of its process, at one moment."""
+    """Seconds of `time.perf_counter`, and CPU seconds of a thread and of its process, at one moment.
+
+    `queued` are the seconds in which the thread could have run and had no processor; 0 where nobody counts them.
+    """
 
     wall: float
     thread: float
     process: float
+    queued: float
 
 
 class WatchedThread:
@@ -39,23 +47,24 @@ class WatchedThread:
     Asking for the clock of a thread that has ended can crash; reading a clock id taken while it lived only fails.
     """
 
-    __slots__ = ("_clock", "_tick", "before", "branch", "cpu", "hold", "ident", "loop", "now")
+    __slots__ = ("_clock", "_queue", "_tick", "before", "branch", "cpu", "hold", "ident", "loop", "now")
     greenlet: weakref.ref[object] | None = None
 
     def __init__(self) -> None:
         self.ident = real.ident()
         self._clock = time.pthread_getcpuclockid(self.ident) if _HAS_THREAD_CLOCKS else None
-        self._tick = 0
+        self._queue = _Queue(native_id()) if self._clock is not None else None
+        self._tick: int = 0
         self.cpu: float | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self.branch: Branch | None = None
         self.hold: object = None
-        self.now = self.before = Clocks(perf_counter(), 0.0, time.process_time())
+        self.now = self.before = Clocks(perf_counter(), 0.0, time.process_time(), 0.0)
         self.read(-1, self.now.process)
         self.before = self.now
 
     def read(self, tick: int, process: float) -> float | None:
-        """Return the thread's CPU seconds, read once a tick (it costs about 1 us); None if it cannot be known.
+        """Return the thread's CPU seconds, read once a tick (it costs about 3 us); None if it cannot be known.
 
         `process` are those of the whole process.
         """
@@ -67,7 +76,8 @@ class WatchedThread:
                 self.cpu = self._clock = None
                 return None
             self.before = self.now
-            self.now = Clocks(perf_counter(), self.cpu, process)
+            queued = 0.0 if self._queue is None or tick < 0 else self._queue.seconds()
+            self.now = Clocks(perf_counter(), self.cpu, process, queued)
         return self.cpu
 
     def runs_now(self, shortest: float) -> bool:
@@ -80,6 +90,38 @@ class WatchedThread:
             return time.clock_gettime(self._clock) - self.cpu >= passed / 2
         except OSError:
             return False
+
+
+class _Queue:
+    """For how long a thread has waited for a processor: the second figure of its `schedstat` on Linux.
+
+    The file is opened when it is first read, by a sampler, and stays open while the thread is known: 2 us a reading
+    instead of 12.
+    """
+
+    __slots__ = ("_descriptor", "_path")
+
+    def __init__(self, native_id: int) -> None:
+        self._path = f"/proc/self/task/{native_id}/schedstat"
+        self._descriptor = -1
+
+    def seconds(self) -> float:
+        if not self._path:
+            return 0.0
+        try:
+            if self._descriptor < 0:
+                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            return int(os.pread(self._descriptor, 80, 0).split()[1]) / 1e9
+        except (OSError, ValueError, IndexError):  # no such kernel; or the thread has ended
+            self.__del__()
+            return 0.0
+
+    def __del__(self) -> None:
+        self._path = ""
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            with suppress(OSError):
+                os.close(descriptor)
 
 
 class ThisThread(Local):

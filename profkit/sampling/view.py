@@ -119,7 +119,7 @@ class View:
         if self.clock(thread) is None:
             return bool(self._took_gil)
         used, wall, all_used = _usage(thread)
-        if used >= _BUSY_SHARE * wall:
+        if used + self.queued(thread) >= _BUSY_SHARE * wall:
             return True
         if used > _WORTH_PROBING * wall and thread.runs_now(_SHORTEST_PROBE):
             return True
@@ -129,10 +129,24 @@ class View:
         return self._took_gil and used >= _ITS_SHARE * all_used and used > 0
 
     def share_of_cpu(self, thread: WatchedThread) -> float:
-        """Return which part of a running thread's time it had the CPU: less than 1 beside other busy threads."""
+        """Return which part of a running thread's time it had the CPU: less than 1 beside others that are busy."""
         self.clock(thread)
         used, _, all_used = _usage(thread)
-        return 1.0 if used <= 0 or all_used <= 1.2 * used else used / all_used
+        if used <= 0:
+            return 1.0
+        share = used / (used + self.queued(thread))
+        return share if all_used <= 1.2 * used else min(share, used / all_used)
+
+    def is_beside_others(self, thread: WatchedThread) -> bool:
+        """Tell whether other threads of the process used the CPU too since the last tick: they may have had the GIL."""
+        self.clock(thread)
+        used, _, all_used = _usage(thread)
+        return used > 0 and all_used > 1.2 * used
+
+    def queued(self, thread: WatchedThread) -> float:
+        """Return for how many seconds the thread had no processor that it wanted, since the last tick."""
+        before = thread.before.queued
+        return max(0.0, thread.now.queued - before) if before else 0.0
 
     def waiting_state(self, task: asyncio.Task[Any], waiter: object, thread: WatchedThread) -> Waiting:
         """Return how a suspended task waits."""

@@ -155,6 +155,7 @@ class Profile:
 
     `start_ns` is UTC, nanoseconds since the epoch. `wall` and `cpu` are seconds; `cpu` is None where the platform has
     no thread clock. `weight` is how many slow operations this one stands for (0 for every trigger but slow).
+    `paused` are the seconds that a generator stood still between its steps, which are no part of `wall`.
     `number` counts the operations of one process (`host`, `pid`), 0 if it is not known; `enclosing` are those it ran
     inside, the innermost first.
     The samples' wall seconds plus `sampling.unobserved` equal `wall`, except for a `Trigger.MANUAL` capture of
@@ -170,6 +171,7 @@ class Profile:
     status: Status = Status.OK
     trigger: Trigger = Trigger.SLOW
     cpu: float | None = None
+    paused: float = 0.0
     threshold: float = 1.0
     weight: float = 1.0
     version: str = ""

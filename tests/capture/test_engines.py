@@ -37,7 +37,8 @@ Spin = Callable[[float], None]
 Clock = dict[str, float]
 NESTED = "another profiler was running"
 OCCUPIED = "sys.setprofile was in use"
-REPLACED = "sys.setprofile was called meanwhile"
+REPLACED = "its hook was silent: sys.setprofile was called meanwhile, or the machine is too crowded"
+HANDED = "work was handed to other threads, which its hook does not see"
 
 
 @pytest.fixture(autouse=True)
@@ -613,8 +614,8 @@ def test_work_in_another_thread_is_measured_on_its_own(
         await asyncio.to_thread(work)
 
     asyncio.run(request())
-    outer, inner = taken()
-    assert_measured(outer)
+    outer, inner = taken(fallbacks=1)
+    assert outer.tags == {"engine_fallback": HANDED}
     assert_measured(inner)
     assert roots_of(inner) == {"work"}
     assert roots_of(outer) == {"request"}
@@ -921,7 +922,7 @@ def test_the_hook_imports_nothing(tmp_path: Any) -> None:
 
         @profiler.profile(engine="pyinstrument")
         async def request():
-            await asyncio.gather(asyncio.sleep(0.02), asyncio.to_thread(spin, 0.05))
+            await asyncio.gather(asyncio.sleep(0.02), asyncio.sleep(0.05))
             spin(0.05)
 
         sys.addaudithook(notice)
@@ -1289,7 +1290,9 @@ def test_it_is_listed_while_it_runs(captured: Any, spin: Spin, taken: Any) -> No
     assert_measured(taken()[0])
 
 
-def test_work_handed_to_a_thread_is_a_branch(captured: Any, spin: Spin, taken: Any, roots_of: Any) -> None:
+def test_work_handed_to_a_thread_is_a_branch_of_the_watchdogs(
+    captured: Any, spin: Spin, taken: Any, roots_of: Any
+) -> None:
     def fetch() -> None:
         spin(0.1)
 
@@ -1301,8 +1304,8 @@ def test_work_handed_to_a_thread_is_a_branch(captured: Any, spin: Spin, taken: A
             future.result()
 
     request()
-    (profile,) = taken()
-    assert_measured(profile)
+    (profile,) = taken(fallbacks=1)
+    assert profile.tags == {"engine_fallback": HANDED}
     assert roots_of(profile) == {"request"}
     assert [branch.name for branch in profile.branches] == [fetch.__qualname__]
     assert any("fetch" in stack for stack in stacks_in(profile))

@@ -114,13 +114,26 @@ def test_an_operation_that_recurses(make_captured: Any) -> None:
 
 
 def test_a_recursion_without_end_fails_as_it_would(captured: Any) -> None:
+    """Wherever the end comes: with each number of frames between, in another place of ours."""
+
+    def between(frames: int) -> None:
+        if frames:
+            between(frames - 1)
+        else:
+            endless(0)
+
     @captured.profiler.profile(threshold=9)
-    def endless() -> None:
-        endless()
+    def endless(frames: int) -> None:
+        if frames:
+            between(frames - 1)
+        else:
+            endless(0)
 
     def body() -> None:
-        with pytest.raises(RecursionError):
-            endless()
+        for frames in range(8):
+            with pytest.raises(RecursionError):
+                endless(frames)
+            assert current.get() is None
 
     run_in_thread(body)
     assert not captured.profiler.registry

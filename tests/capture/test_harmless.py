@@ -315,12 +315,20 @@ def test_a_thread_that_cannot_be_had_is_asked_for_again(
     def refuse(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
+    monkeypatch.setattr("profkit.sampling.sampler._TRY_AGAIN", 0.3)
     profiler = captured.profiler
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
-        with profiler.operation("unseen"):
-            pass
-    assert profiler.faults.counts() == {"sampler_not_started": 1}
+        for _ in range(20):
+            with profiler.operation("unseen"):
+                pass
+        assert profiler.faults.counts() == {"sampler_not_started": 1}, "not asked for at every operation"
+        until = time.monotonic() + 1.0
+        while time.monotonic() < until:
+            with profiler.operation("unseen"):
+                pass
+        assert len(profiler.rollups.tally("unseen", "", None).durations) < 500_000 / 2, "counted now and then"
+    time.sleep(0.3)
     profiler.faults.reset()
     with profiler.operation("seen"):
         time.sleep(0.1)

@@ -168,7 +168,7 @@ def test_settings_come_from_arguments_then_variables_then_defaults() -> None:
 
 
 def test_a_store_that_fails_is_counted_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    profiler = PerformanceProfiler(Settings(storage=FailingStorage(), threshold=0.0))
+    profiler = PerformanceProfiler(Settings(storage=FailingStorage(), threshold=0.0, spool="off"))
 
     @profiler.profile
     def work() -> str:

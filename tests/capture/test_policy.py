@@ -597,12 +597,12 @@ def test_a_copy_and_what_goes_on_do_not_change_each_other(make_captured: Any) ->
     assert copied is not None
     before = track.timeline.spans()
     operation.branches[0].end()
+    again = copied.operation.branches
     profile = profile_of(copied, Settings(), sampler, lambda _: 1)
     assert track.timeline.spans() == before
     wall = recording.begin_look(operation.started + 7.0)
     recording.observe(track, wall, wall, node, 0, -1, 0.0)
     assert len(track.timeline) == 2
-    again = copied.operation.branches
     assert again is not None
     assert (again[0].ended, operation.branches[0].ended > again[0].ended) == (operation.started + 5.0, True)
     assert [(one.wall, one.branch) for one in profile.samples] == [(pytest.approx(5.0), 0)]
