@@ -181,7 +181,9 @@ def _from_text(variable: str, text: str, kind: Kind) -> object:
     except (ValueError, KeyError):
         value = None
     if value is None or not kind.accepts(value):
-        raise ConfigurationError(f"{variable}={text!r} is not allowed: give {kind.allowed}")
+        raise ConfigurationError(
+            f"{variable}={text!r} is not allowed: give {kind.allowed_text or kind.allowed}"
+        )
     return value
 
 

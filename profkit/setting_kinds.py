@@ -17,11 +17,12 @@ MAX_SECONDS = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How a setting is read from text and what of it is allowed."""
+    """How a setting is read from text and what of it is allowed; `allowed_text` where that is another in text."""
 
     allowed: str
     parse: Callable[[str], object]
     accepts: Callable[[object], bool]
+    allowed_text: str = ""
 
 
 def is_seconds(value: object) -> bool:
@@ -84,7 +85,12 @@ def _is_path(value: object) -> bool:
 
 TEXT = Kind("text", str, lambda value: isinstance(value, str))
 PATH = Kind("the path of a directory", str, _is_path)
-SWITCH = Kind("1, true, yes, on, 0, false, no or off", _parse_switch, lambda value: isinstance(value, bool))
+SWITCH = Kind(
+    "True or False",
+    _parse_switch,
+    lambda value: isinstance(value, bool),
+    "1, true, yes, on, 0, false, no or off",
+)
 STORAGE = Kind(
     "a path, an address such as file:///var/lib/profkit, or a ProfileStorage",
     str,
@@ -97,8 +103,9 @@ CALLBACK = Kind(
 )
 """Not from the environment: text is never a callable, so `CALLBACK` refuses whatever it parses."""
 THRESHOLDS = Kind(
-    f"names of operations or categories with seconds from 0 to {MAX_SECONDS:g}, as in db=0.2,POST /agent=3",
+    f"names of operations or categories with seconds from 0 to {MAX_SECONDS:g}, as in {{'db': 0.2}}",
     _parse_thresholds,
     _is_thresholds,
+    f"names of operations or categories with seconds from 0 to {MAX_SECONDS:g}, as in db=0.2,POST /agent=3",
 )
 """In the environment a name with a comma cannot be given."""

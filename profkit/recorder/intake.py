@@ -63,7 +63,7 @@ class Intake:
         except Exception as error:
             if (
                 type(error).__module__ != "builtins"
-            ):  # a signal handler's, or another thread's, for the application
+            ):  # a signal handler's, or another thread's: the application's
                 raise
             self._faults.add("not_handed_over", repr(error))
 
@@ -82,7 +82,7 @@ class Intake:
         if not isinstance(item, Finished):
             return
         if reason in _NOT_QUEUED:
-            self.policy.take_back(item.trigger, item.operation.tally.name)
+            self.policy.take_back(item.trigger, item.operation.tally.name, inside=item.inside)
         if item.trigger is Trigger.SLOW:
             self._drop(item.operation.tally, reason, item.weight, inside=item.inside)
 
@@ -102,7 +102,7 @@ class Intake:
             tally.slow += 1
         outers = outers_of(operation)
         inside = any(is_slow(outer, operation.ended) for outer in outers)
-        reason = self._refusal(operation, trigger, left)
+        reason = self._refusal(operation, trigger, left, inside=inside)
         if reason or recorder is None:
             if slow:
                 self._drop(tally, reason, 1.0, inside=inside)
@@ -129,7 +129,7 @@ class Intake:
         self._garbage.append((operation.recording, operation.children, operation.branches))
         operation.recording = operation.children = operation.branches = None
 
-    def _refusal(self, operation: Operation, trigger: Trigger, left: Left | None) -> str:
+    def _refusal(self, operation: Operation, trigger: Trigger, left: Left | None, *, inside: bool) -> str:
         """Return why an operation is not kept. What it has left is replaced in any case, or taken back."""
         name = operation.tally.name
         if self.recorder is None:
@@ -139,7 +139,7 @@ class Intake:
             return "in_recorder"
         if left is not None:
             return ""
-        return "discarded" if operation.discarded else self.policy.admit(trigger, name)
+        return "discarded" if operation.discarded else self.policy.admit(trigger, name, inside=inside)
 
     def _drop(self, tally: Tally, reason: str, weight: float, *, inside: bool) -> None:
         tally.drop(reason)

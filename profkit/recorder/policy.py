@@ -38,6 +38,7 @@ class Policy:
         self._lock = real.rlock()  # a finalizer may come in between, and may be an operation
         self._dropped: dict[tuple[str, bool], float] = {}
         self._kept = {trigger: _LastMinute() for trigger in Trigger}
+        self._kept_inside = {trigger: _LastMinute() for trigger in Trigger}
         self._over_limit: Counter[str] = Counter()
 
     def apply(self, settings: Settings) -> None:
@@ -62,18 +63,30 @@ class Policy:
             return Trigger.CONTROL
         return None
 
-    def admit(self, trigger: Trigger, name: str) -> str:
-        """Return "" if one more may be kept this minute, and count it; else the name of the setting that forbids it."""
+    def admit(self, trigger: Trigger, name: str, *, inside: bool = False) -> str:
+        """Return "" if one more may be kept this minute, and count it; else the name of the setting that forbids it.
+
+        Those inside another slow one end before it, and get half of the places at most: else the request that is slow
+        would find none, and its steps have them all.
+        """
+        part = 2 if inside else 1
         with self._lock:
-            refusal = self._kept[trigger].admit(name, self._clock(), self._of_one, self._of_all)
+            kept = self._kept_inside[trigger] if inside else self._kept[trigger]
+            refusal = kept.admit(name, self._clock(), self._of_one, self._of_all, part)
+            if inside and not refusal:
+                refusal = self._kept[trigger].admit(name, self._clock(), self._of_one, self._of_all)
+                if refusal:
+                    kept.take_back(name)
             if refusal and trigger is not Trigger.SLOW:
                 self._over_limit[trigger] += 1
         return refusal
 
-    def take_back(self, trigger: Trigger, name: str) -> None:
+    def take_back(self, trigger: Trigger, name: str, *, inside: bool = False) -> None:
         """Note that one that was admitted was not kept after all."""
         with self._lock:
             self._kept[trigger].take_back(name)
+            if inside:
+                self._kept_inside[trigger].take_back(name)
 
     def dropped(self, name: str, weight: float, *, inside: bool) -> None:
         """Note that a slow operation of this weight was not kept: the next one of its kind stands for it too."""
@@ -105,12 +118,12 @@ class _LastMinute:
         self._times: deque[tuple[float, str]] = deque()
         self._of: dict[str, int] = {}
 
-    def admit(self, name: str, now: float, of_one: int, of_all: int) -> str:
+    def admit(self, name: str, now: float, of_one: int, of_all: int, part: int = 1) -> str:
         self._forget(now - _MINUTE)
         kept = self._of.get(name, 0)
-        if of_one and kept >= of_one:
+        if of_one and kept >= of_one // part:
             return "max_profiles_per_operation"
-        if of_all and len(self._times) >= of_all:
+        if of_all and len(self._times) >= of_all // part:
             return "max_profiles"
         self._times.append((now, name))
         self._of[name] = kept + 1

@@ -277,7 +277,7 @@ def test_the_next_one_stands_for_those_over_the_limit(make_captured: Any, clock:
 
 
 def test_what_ran_inside_a_slow_one_is_weighed_apart(make_captured: Any, clock: Clock) -> None:
-    captured = make_captured(threshold=0.0, max_profiles_per_operation=1)
+    captured = make_captured(threshold=0.0, max_profiles_per_operation=2)
     profiler = captured.profiler
     profiler._intake.policy._clock = clock
 
@@ -292,7 +292,7 @@ def test_what_ran_inside_a_slow_one_is_weighed_apart(make_captured: Any, clock: 
     clock.now += 61
     run()
     steps = [one.weight for one in captured.all() if one.operation == "step"]
-    assert steps == [1.0, 2.0], "not 3: the one outside is not one of those inside"
+    assert steps == [1.0, 1.0, 2.0], "the one outside is not one of those inside"
 
 
 # Errors, and the control set
@@ -733,3 +733,25 @@ def test_a_clock_that_steps_back_changes_no_duration(
         assert decode(encode(profile), "key").id == profile.id
     assert [round((profiles[0].start_ns - one.start_ns) / 3.6e12) for one in profiles[:2]] == [0, 1]
     assert profiles[2].start_ns == 0
+
+
+def test_what_is_inside_leaves_room_for_what_is_around_it(make_captured: Any) -> None:
+    captured = make_captured(threshold=0.01, max_profiles_per_operation=4, max_profiles=10)
+    profiler = captured.profiler
+
+    @profiler.profile("walk")
+    def walk(levels: int) -> None:
+        time.sleep(0.012)
+        if levels:
+            walk(levels - 1)
+
+    walk(9)
+    walls = sorted(profile.wall for profile in captured.all())
+    assert len(walls) == 3, "half of four, and the outermost"
+    assert walls[-1] > 0.12
+    with profiler.operation("request"):
+        for number in range(20):
+            with profiler.operation(f"step {number}"):
+                time.sleep(0.011)
+    assert captured.all()[-1].operation.startswith("step")
+    assert "request" in {profile.operation for profile in captured.all()}

@@ -9,9 +9,10 @@ from rich.text import Text
 
 from profkit_analyzers.reporters.figures import counted, seconds
 from profkit_analyzers.reporters.terminal import Screen, clipped, printable, written
-from profkit_storage import Profile, State
+from profkit_storage import Profile, State, Status
 
 _MAX_CHILDREN = 20
+_MOST_HOLDERS = 5
 _WIDEST = 80
 
 
@@ -24,12 +25,14 @@ def render(profile: Profile, screen: Screen) -> str:
     facts = [
         ("service", profile.service + version),
         ("started", f"{started:%Y-%m-%d %H:%M:%S} UTC on {profile.host or 'an unnamed host'}"),
-        ("took", f"{seconds(profile.wall)}{cpu}; threshold {seconds(profile.threshold)}"),
+        (_verb(profile), f"{seconds(profile.wall)}{cpu}; threshold {seconds(profile.threshold)}"),
         ("of that", _states(profile)),
-        ("ended", f"{profile.status}, kept because: {profile.trigger}"),
+        ("held up by", _holders(profile)),
+        ("seen", _looks(profile)),
+        ("ended", f"{profile.status}, kept because: {profile.trigger}{_weight(profile)}"),
         ("request", profile.request_id),
         ("trace", profile.trace_id),
-        ("tags", ", ".join(f"{name}={value}" for name, value in profile.tags.items())),
+        ("tags", ", ".join(clipped(f"{name}={value}", _WIDEST) for name, value in profile.tags.items())),
         ("not observed", unobserved if unobserved != seconds(0) else ""),
     ]
     title = Text(printable(f"{profile.operation} ({profile.category or 'no category'})"), style="bold")
@@ -48,6 +51,40 @@ def _states(profile: Profile) -> str:
     return ", ".join(
         f"{seconds(spent[state])} {state}" for state in State if seconds(spent.get(state, 0.0)) != seconds(0)
     )
+
+
+def _verb(profile: Profile) -> str:
+    return "running for" if profile.status is Status.RUNNING else "took"
+
+
+def _weight(profile: Profile) -> str:
+    if profile.weight <= 1:
+        return ""
+    return f"; stands for {counted(profile.weight, 'slow operation')}"
+
+
+def _holders(profile: Profile) -> str:
+    """Name what had the event loop while the operation was ready, or waited, the longest first."""
+    spent: dict[int, float] = {}
+    for sample in profile.samples:
+        if sample.holder >= 0:
+            spent[sample.holder] = spent.get(sample.holder, 0.0) + sample.wall
+    ranked = sorted(spent.items(), key=lambda item: -item[1])[:_MOST_HOLDERS]
+    return ", ".join(
+        f"{clipped(profile.frames[frame].qualname, _WIDEST)} {seconds(spent)}" for frame, spent in ranked
+    )
+
+
+def _looks(profile: Profile) -> str:
+    """Say on how many looks it rests, and how much was concluded from the thread's clock alone."""
+    ticks = profile.sampling.ticks
+    if not ticks:
+        return ""
+    inferred = sum(sample.wall for sample in profile.samples if sample.inferred)
+    concluded = (
+        f"; {seconds(inferred)} concluded from its thread's clock" if seconds(inferred) != seconds(0) else ""
+    )
+    return f"in {counted(ticks, 'look')} by the {profile.sampling.engine}{concluded}"
 
 
 def _children(profile: Profile) -> Iterator[str]:
