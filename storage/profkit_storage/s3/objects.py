@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterable, Iterator
-from itertools import groupby, islice, takewhile
+from itertools import groupby, islice
 from operator import itemgetter
 
 from profkit_storage.base import ProblemHandler
@@ -59,8 +59,7 @@ class S3Objects(ObjectStore):
         if search.is_empty:
             return
         listed = self._lister.objects(search.prefix, search.after, search.onward)
-        inside = takewhile(lambda one: not search.is_over(one.key), listed)
-        for hour, found in groupby(_placed(inside, layout, wanted, on_problem), key=itemgetter(0)):
+        for hour, found in groupby(_placed(listed, layout, wanted, on_problem), key=itemgetter(0)):
             yield hour, [one for _, one in found]
 
     def find(self, hour: str, id: str, service: str | None = None) -> list[StoredObject]:
