@@ -153,8 +153,8 @@ class ProfileStorage(abc.ABC):
         *,
         on_problem: ProblemHandler = log_problem,
         workers: int | None = None,
-    ) -> Iterator[Profile]:
-        """Yield the profiles of entries from this store's `scan`, in their order, for work in batches.
+    ) -> Iterator[tuple[ProfileEntry, Profile]]:
+        """Yield entries from this store's `scan`, each with its profile, in their order: for work in batches.
 
         What is damaged, gone since it was listed, or cannot be read is passed to `on_problem` by its key, in the
         caller's thread, and left out. `workers` threads read ahead, a little; as many as suit the store unless given.
@@ -166,25 +166,15 @@ class ProfileStorage(abc.ABC):
         count = self.parallel_loads if workers is None else workers
         if type(count) is not int or not 1 <= count <= MAX_WORKERS:
             raise ConfigurationError(f"workers {workers!r}: must be a whole number from 1 to {MAX_WORKERS}")
-        return self._loaded(in_order(self._attempt, entries, count), on_problem)
+        return _loaded(in_order(self._attempt, entries, count), on_problem)
 
-    def _loaded(
-        self, attempts: Generator[tuple[str, Profile | StorageError]], on_problem: ProblemHandler
-    ) -> Iterator[Profile]:
-        with contextlib.closing(attempts):
-            for key, found in attempts:
-                if isinstance(found, Profile):
-                    yield found
-                else:
-                    on_problem(key, _reason(found))
-
-    def _attempt(self, entry: ProfileEntry) -> tuple[str, Profile | StorageError]:
+    def _attempt(self, entry: ProfileEntry) -> _Attempt:
         try:
-            return entry.key, self.load_entry(entry)
+            return entry, self.load_entry(entry)
         except StoreUnavailable:
             raise
         except StorageError as error:
-            return entry.key, error
+            return entry, error
 
     @abc.abstractmethod
     def scan(
@@ -272,6 +262,20 @@ class ProfileStorage(abc.ABC):
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR = timedelta(hours=1)
+
+
+_Attempt = tuple[ProfileEntry, Profile | StorageError]
+
+
+def _loaded(
+    attempts: Generator[_Attempt], on_problem: ProblemHandler
+) -> Iterator[tuple[ProfileEntry, Profile]]:
+    with contextlib.closing(attempts):
+        for entry, found in attempts:
+            if isinstance(found, Profile):
+                yield entry, found
+            else:
+                on_problem(entry.key, _reason(found))
 
 
 def _reason(error: StorageError) -> str:

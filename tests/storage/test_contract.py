@@ -202,9 +202,10 @@ def test_many_are_loaded_in_order(subject, put, store, scan, problems, workers):
     subject.overwrite(entries[7], b"x" * 500)
     store.delete(ids[20])
 
-    loaded = [profile.id for profile in store.load_many(entries, workers=workers, on_problem=problems)]
+    loaded = list(store.load_many(entries, workers=workers, on_problem=problems))
 
-    assert loaded == [id for id in ids if id not in {ids[7], ids[20]}]
+    assert [entry for entry, _ in loaded] == entries[:7] + entries[8:20] + entries[21:]
+    assert all(profile.id == entry.id for entry, profile in loaded)
     assert set(problems.found) == {entries[7].key, entries[20].key}
     assert problems.found[entries[20].key] == "gone since it was listed"
 
@@ -221,7 +222,7 @@ def test_whoever_loads_many_may_stop(put, store, scan, workers):
 
     loading = store.load_many(entries(), workers=workers)
     assert begun == []
-    assert next(loading).id == ids[0]
+    assert next(loading)[1].id == ids[0]
     assert len(begun) <= 2 * (workers or store.parallel_loads)
     loading.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("profkit-load")]

@@ -327,7 +327,7 @@ def test_down_under_load_and_back(store, proxy, make_profile, bucket, problems):
     assert stored
     for profile in refused:
         store.put(profile)
-    loaded = {profile.id: profile for profile in store.load_many(store.scan(on_problem=problems))}
+    loaded = {entry.id: profile for entry, profile in store.load_many(store.scan(on_problem=problems))}
     assert loaded == {profile.id: profile for profile in stored + refused}
     assert len(bucket.listed()) == len(loaded)
     assert problems.found == {}
