@@ -366,12 +366,6 @@ def test_patience_that_is_refused(wrong):
         Patience(**wrong)
 
 
-def test_many_threads_share_few_connections(store, make_profile, nanio, bucket):
-    with S3Storage(bucket.url) as direct:
-        entries = [direct.put(make_profile()) for _ in range(30)]
-        assert len(list(direct.load_many(entries, workers=20))) == 30
-
-
 def test_an_empty_answer(proxy, store, kept):
     """As by a process that dies while it is asked."""
     proxy.fault = lambda exchange: None

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -128,6 +130,45 @@ def test_few_requests_a_profile(store, strew, proxy, make_profile):
     assert methods(lambda: store.load_entry(entry)) == ["GET"]
     other = store.put(make_profile(start_ns=nanoseconds(NOON + HOUR)))
     assert methods(lambda: store.load(other.id)) == ["GET", "GET"]
+
+
+def test_many_are_loaded_at_once_and_not_too_many(store, proxy, make_profile):
+    entries = [store.put(make_profile()) for _ in range(32)]
+    lock, now, most = threading.Lock(), 0, 0
+
+    def slowly(exchange):
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.1)
+        with lock:
+            now -= 1
+        exchange.pass_on()
+
+    proxy.fault = slowly
+    begun = time.monotonic()
+    assert [entry for entry, _ in store.load_many(entries)] == entries
+    assert time.monotonic() - begun < 2.4, "3.2 s of waiting in all"
+    assert 4 < most <= store.parallel_loads
+
+
+def test_the_command_reads_a_bucket(store, make_profile, bucket):
+    def command(*arguments):
+        code = "import sys; from profkit_analyzers.cli import main; sys.exit(main())"
+        return subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60, check=False
+        )
+
+    entry = store.put(make_profile())
+    for arguments in (["list", bucket.url], ["show", entry.id, bucket.url], ["analyze", bucket.url]):
+        done = command(*arguments)
+        assert (done.returncode, done.stderr) == (0, ""), arguments
+        assert "agent.route" in done.stdout
+    done = command("list", bucket.url.replace(bucket.name, "not-there"))
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "there is no such bucket" in done.stderr
 
 
 def test_removed_by_the_thousand(store, strew, proxy, bucket):
