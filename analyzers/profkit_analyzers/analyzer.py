@@ -11,13 +11,10 @@ from profkit_analyzers.ranking import NANO, Summary
 from profkit_analyzers.report import Report, Skipped, bottleneck, operation_stats, ranked
 from profkit_storage import (
     ConfigurationError,
-    CorruptProfile,
     Profile,
     ProfileEntry,
-    ProfileNotFound,
     ProfileQuery,
     ProfileStorage,
-    StorageError,
     Trigger,
 )
 from profkit_storage.categories import CategoryTable, default_categories
@@ -104,23 +101,25 @@ class _Work:
         return sum(1 for entry in found if entry.trigger is Trigger.SLOW)
 
     def profiles(self, progress: Progress | None, total: int) -> Iterator[Profile]:
-        for done, entry in enumerate(self._entries(), start=1):
-            try:
-                profile = self._storage.load_entry(entry)
-            except CorruptProfile as error:
-                self.skip(error.key, error.reason)
-            except ProfileNotFound:
-                self.skip(entry.key, "gone since it was listed")
-            except StorageError as error:
-                self.skip(entry.key, str(error))
-            else:
-                wrong = _wrong_sum(profile)
-                if wrong:
-                    self.skip(entry.key, wrong)
-                else:
-                    yield profile
+        done = 0
+
+        def step() -> None:
+            nonlocal done
+            done += 1
             if progress:
                 progress(done, max(done, total))
+
+        def skip(key: str, reason: str) -> None:
+            self.skip(key, reason)
+            step()
+
+        for entry, profile in self._storage.load_many(self._entries(), on_problem=skip):
+            wrong = _wrong_sum(profile)
+            if wrong:
+                self.skip(entry.key, wrong)
+            else:
+                yield profile
+            step()
 
     def _entries(self) -> Iterator[ProfileEntry]:
         for entry in self._storage.scan(self._query, on_problem=self.skip):

@@ -8,6 +8,7 @@ from profkit_storage.errors import (
     ProfileNotFound,
     ProfkitError,
     StorageError,
+    StoreUnavailable,
 )
 from profkit_storage.histogram import Histogram
 from profkit_storage.local import LocalStorage
@@ -29,6 +30,7 @@ from profkit_storage.profile import (
     Trigger,
 )
 from profkit_storage.rollup import ROLLUP_SCHEMA_VERSION, CorruptRollups, Rollup, RollupSet
+from profkit_storage.s3 import Patience, S3Address, S3Storage
 
 __all__ = [
     "ROLLUP_SCHEMA_VERSION",
@@ -47,6 +49,7 @@ __all__ = [
     "Node",
     "Origin",
     "Partition",
+    "Patience",
     "Profile",
     "ProfileEntry",
     "ProfileNotFound",
@@ -55,12 +58,15 @@ __all__ = [
     "ProfkitError",
     "Rollup",
     "RollupSet",
+    "S3Address",
+    "S3Storage",
     "Sample",
     "Sampling",
     "State",
     "StorageError",
     "Status",
     "StoreStats",
+    "StoreUnavailable",
     "Trigger",
     "decode",
     "decode_rollups",

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
+from profkit_storage.errors import (
+    ConfigurationError,
+    CorruptProfile,
+    ProfileNotFound,
+    StorageError,
+    StoreUnavailable,
+)
+from profkit_storage.loading import in_order
 from profkit_storage.profile import Profile, Status, Trigger
 from profkit_storage.rollup import RollupSet
 
 logger = logging.getLogger("profkit")
+
+MAX_WORKERS = 64
+"""Threads with which `load_many` may read."""
 
 ProblemHandler = Callable[[str, str], None]
 """Called with (key, reason) for what lies in a store and is no readable profile, or no readable set of rollups."""
@@ -106,6 +118,9 @@ class StoreStats:
 class ProfileStorage(abc.ABC):
     """A place where profiles are kept. Every method may be called from any thread."""
 
+    parallel_loads: ClassVar[int] = 1
+    """How many threads `load_many` reads with: more than one where a load is mostly waiting."""
+
     @property
     @abc.abstractmethod
     def url(self) -> str:
@@ -131,6 +146,35 @@ class ProfileStorage(abc.ABC):
     def load_entry(self, entry: ProfileEntry) -> Profile:
         """Do as `load(entry.id)` does, for an entry from this store's `scan`: a store need not look for it again."""
         return self.load(entry.id)
+
+    def load_many(
+        self,
+        entries: Iterable[ProfileEntry],
+        *,
+        on_problem: ProblemHandler = log_problem,
+        workers: int | None = None,
+    ) -> Iterator[tuple[ProfileEntry, Profile]]:
+        """Yield entries from this store's `scan`, each with its profile, in their order: for work in batches.
+
+        What is damaged, gone since it was listed, or cannot be read is passed to `on_problem` by its key, in the
+        caller's thread, and left out. `workers` threads read ahead, a little; as many as suit the store unless given.
+
+        Raises:
+            ConfigurationError: `workers` is not a whole number from 1 to `MAX_WORKERS`.
+            StoreUnavailable: the store cannot be reached any more.
+        """
+        count = self.parallel_loads if workers is None else workers
+        if type(count) is not int or not 1 <= count <= MAX_WORKERS:
+            raise ConfigurationError(f"workers {workers!r}: must be a whole number from 1 to {MAX_WORKERS}")
+        return _loaded(in_order(self._attempt, entries, count), on_problem)
+
+    def _attempt(self, entry: ProfileEntry) -> _Attempt:
+        try:
+            return entry, self.load_entry(entry)
+        except StoreUnavailable:
+            raise
+        except StorageError as error:
+            return entry, error
 
     @abc.abstractmethod
     def scan(
@@ -234,6 +278,26 @@ class ProfileStorage(abc.ABC):
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR = timedelta(hours=1)
+
+
+_Attempt = tuple[ProfileEntry, Profile | StorageError]
+
+
+def _loaded(
+    attempts: Generator[_Attempt], on_problem: ProblemHandler
+) -> Iterator[tuple[ProfileEntry, Profile]]:
+    with contextlib.closing(attempts):
+        for entry, found in attempts:
+            if isinstance(found, Profile):
+                yield entry, found
+            else:
+                on_problem(entry.key, _reason(found))
+
+
+def _reason(error: StorageError) -> str:
+    if isinstance(error, CorruptProfile):
+        return error.reason
+    return "gone since it was listed" if isinstance(error, ProfileNotFound) else str(error)
 
 
 def _hour_of(entry: ProfileEntry) -> datetime:

@@ -15,6 +15,10 @@ class StorageError(ProfkitError):
     """The store could not do what was asked: unreachable, unwritable, full."""
 
 
+class StoreUnavailable(StorageError):
+    """The store cannot be reached, or is too busy: what failed may succeed later, and until then all else fails too."""
+
+
 class ProfileNotFound(StorageError, LookupError):
     """No profile with this id in this store."""
 

@@ -56,8 +56,13 @@ def hour_prefix(id: str, layout: str = LAYOUT) -> str | None:
     start = ulid_milliseconds(id)
     if start >= MAX_MS:
         return None
+    return f"{layout}/{hour_name(start)}"
+
+
+def hour_name(start: int) -> str:
+    """Return the `date=YYYY-MM-DD/hour=HH` of a time in milliseconds since the epoch, before `MAX_MS`."""
     moment = _EPOCH + timedelta(milliseconds=start)
-    return f"{layout}/date={moment:%Y-%m-%d}/hour={moment:%H}"
+    return f"date={moment:%Y-%m-%d}/hour={moment:%H}"
 
 
 def profile_key(profile: Profile) -> str:

@@ -74,7 +74,12 @@ class LocalObjects(ObjectStore):
     def hours(self, layout: str, wanted: KeyFilter, on_problem: ProblemHandler) -> Iterator[Hour]:
         return Listing(self._root, layout, on_problem).hours(self._dates(layout), wanted)
 
-    def find(self, hour: str, id: str) -> list[StoredObject]:
+    def find(
+        self,
+        hour: str,
+        id: str,
+        service: str | None = None,  # noqa: ARG002 - to look at all of them costs little here
+    ) -> list[StoredObject]:
         try:
             return list(find_name(self._root, hour, id))
         except OSError as error:

@@ -22,9 +22,10 @@ class KeyFilter:
 
     def __init__(self, query: ProfileQuery | None) -> None:
         query = query or ProfileQuery()
-        self._since = None if query.since is None else milliseconds(query.since)
-        self._until = None if query.until is None else milliseconds(query.until)
-        if self._since is not None and self._until is not None and self._since > self._until:
+        self.since = None if query.since is None else milliseconds(query.since)
+        """Milliseconds since the epoch, or None; as `until`."""
+        self.until = None if query.until is None else milliseconds(query.until)
+        if self.since is not None and self.until is not None and self.since > self.until:
             raise ConfigurationError(f"since {query.since} is after until {query.until}: must not be later")
         least = query.min_duration
         if least is not None and not (math.isfinite(least) and least >= 0):
@@ -36,9 +37,9 @@ class KeyFilter:
 
     def overlaps(self, start: int, length: int) -> bool:
         """Tell whether operations may match that start in [start, start + length), in milliseconds since the epoch."""
-        if self._since is not None and start + length <= self._since:
+        if self.since is not None and start + length <= self.since:
             return False
-        return self._until is None or start < self._until
+        return self.until is None or start < self.until
 
     def takes_service(self, key: str) -> bool:
         """Tell whether the query takes what lies under this key, by its service."""

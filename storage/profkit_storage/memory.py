@@ -58,7 +58,12 @@ class MemoryObjects(ObjectStore):
         stored = [one for one in self._list() if one.key.startswith(f"{layout}/")]
         return ((hour, list(objects)) for hour, objects in groupby(stored, key=_hour))
 
-    def find(self, hour: str, id: str) -> list[StoredObject]:
+    def find(
+        self,
+        hour: str,
+        id: str,
+        service: str | None = None,  # noqa: ARG002 - to look at all of them costs little here
+    ) -> list[StoredObject]:
         return [
             one
             for one in self._list()

@@ -26,6 +26,7 @@ from profkit_storage.keys import (
     rollup_key,
 )
 from profkit_storage.matching import KeyFilter
+from profkit_storage.names import escape_name
 from profkit_storage.objects import Hour, ObjectStore, StoredObject
 from profkit_storage.profile import Profile, Status
 from profkit_storage.rollup import CorruptRollups, RollupSet
@@ -60,7 +61,7 @@ class ObjectStorage(ProfileStorage):
         data = encode(profile)
         entry = profile_entry(profile, len(data))
         # Looked up before the new one is there: two writers of one id must not remove each other's.
-        earlier = self._find(entry.id)
+        earlier = self._find(entry.id, escape_name(profile.service))
         if profile.status is Status.RUNNING:  # come late, from a spool: it replaces no finished one
             finished = [other for other in earlier if other.status is not Status.RUNNING]
             if finished:
@@ -167,12 +168,12 @@ class ObjectStorage(ProfileStorage):
             return None
         return rollups
 
-    def _find(self, id: str) -> list[ProfileEntry]:
-        """Return every object of this id, whatever its size, the best first."""
+    def _find(self, id: str, service: str | None = None) -> list[ProfileEntry]:
+        """Return every object of this id, whatever its size, the best first; perhaps only those of a service."""
         hour = hour_prefix(id)
         if hour is None:
             return []
-        found = [(parse_key(one.key, one.size), one.modified) for one in self.objects.find(hour, id)]
+        found = [(parse_key(one.key, one.size), one.modified) for one in self.objects.find(hour, id, service)]
         known = [(entry, modified) for entry, modified in found if entry]
         return [entry for entry, _ in sorted(known, key=_rank, reverse=True)]
 

@@ -42,8 +42,11 @@ class ObjectStore(abc.ABC):
         """
 
     @abc.abstractmethod
-    def find(self, hour: str, id: str) -> list[StoredObject]:
-        """Return the objects below `hour` (with its layout) whose name begins with `id`."""
+    def find(self, hour: str, id: str, service: str | None = None) -> list[StoredObject]:
+        """Return the objects below `hour` (with its layout) whose name begins with `id`.
+
+        Given a service, as it is in a key, those of others may be left out.
+        """
 
     @abc.abstractmethod
     def read(self, key: str, limit: int) -> bytes | None:
@@ -58,7 +61,7 @@ class ObjectStore(abc.ABC):
         """Remove an object; False if there was none."""
 
     def remove_all(self, keys: Iterable[str]) -> int:
-        """Remove many objects; return how many there were."""
+        """Remove many objects; return how many there were (or how many are gone, where a store cannot tell)."""
         return sum(self.remove(key) for key in keys)
 
     def check_writable(self) -> None:

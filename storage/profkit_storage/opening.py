@@ -11,8 +11,9 @@ from profkit_storage.base import ProfileStorage
 from profkit_storage.errors import ConfigurationError
 from profkit_storage.local import LocalStorage
 from profkit_storage.memory import MemoryStorage
+from profkit_storage.s3 import S3Storage
 
-_ALLOWED = "allowed are a directory's path, file:///directory, memory:// and memory://name"
+_ALLOWED = "allowed are a directory's path, file:///directory, memory://, memory://name and s3://bucket/prefix?option=value"
 # One letter and a colon are a drive, not a scheme.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//)?")
 _MEMORY_NAME = re.compile(r"[A-Za-z0-9._-]*")
@@ -21,34 +22,36 @@ _USER = re.compile(r"(?<=//).*@", re.DOTALL)
 
 
 def open_storage(url: str | os.PathLike[str], *, create: bool = True) -> ProfileStorage:
-    """Return the store at an address: a directory's path (`~` is the home), `file:///directory` or `memory://name`.
+    """Return the store at an address.
 
-    With `create`, a directory is made if it is missing, and tried by writing to it; without, it must exist and need
-    only be readable. `memory://name` is the same store every time within a process, `memory://` a new one.
+    - a directory's path (`~` is the home), or `file:///directory`
+    - `memory://name`: the same store every time within a process; `memory://`: a new one
+    - `s3://bucket/prefix`, with the options of `S3Address` behind a `?`
+
+    With `create`, a directory is made if it is missing, a bucket is not, and both are tried by writing; without, they
+    must exist and need only be readable.
 
     Raises:
         ConfigurationError: the address is not one of these.
-        StorageError: the directory is missing, or cannot be made or written.
+        StorageError: what it names is missing, or cannot be reached, read or written.
     """
     text = os.fspath(url)
     match = None if isinstance(url, os.PathLike) else _SCHEME.match(text)
     if match is None:
         return LocalStorage(_expanded(text), create=create)
-    scheme, rest = match[1].lower(), text[match.end() :]
-    if scheme == "s3":
-        raise _refused(text, "s3:// is not available in this version of profkit")
-    if scheme not in {"file", "memory"} or not match[2]:
+    opener = _OPENERS.get(match[1].lower())
+    if opener is None or not match[2]:
         raise _refused(text, f"{match[0]} is not known, and a path with a colon begins with ./ or /")
-    return LocalStorage(_file_path(text, rest), create=create) if scheme == "file" else _memory(text, rest)
+    return opener(text, text[match.end() :], create)
 
 
-def _memory(url: str, name: str) -> MemoryStorage:
+def _open_memory(url: str, name: str, create: bool) -> ProfileStorage:  # noqa: ARG001, FBT001 - as the others
     if not _MEMORY_NAME.fullmatch(name):
         raise _refused(url, "a name in memory holds letters, digits, '.', '_' and '-'")
     return MemoryStorage.named(name) if name else MemoryStorage()
 
 
-def _file_path(url: str, rest: str) -> str:
+def _open_file(url: str, rest: str, create: bool) -> ProfileStorage:  # noqa: FBT001 - as the others
     host, slash, path = rest.partition("/")
     if host not in {"", "localhost"}:
         raise _refused(url, "file:// takes no host but localhost, and a path begins with a third slash")
@@ -58,7 +61,11 @@ def _file_path(url: str, rest: str) -> str:
         raise _refused(url, "file:// takes no options; in a name, write ? as %3F and # as %23")
     if _BAD_ESCAPE.search(path):
         raise _refused(url, "% must be followed by two hex digits; in a name, write it as %25")
-    return "/" + os.fsdecode(unquote_to_bytes(path))
+    return LocalStorage("/" + os.fsdecode(unquote_to_bytes(path)), create=create)
+
+
+def _open_s3(url: str, rest: str, create: bool) -> ProfileStorage:  # noqa: ARG001, FBT001 - as the others
+    return S3Storage(url, create=create)
 
 
 def _expanded(path: str) -> str:
@@ -72,5 +79,8 @@ def _expanded(path: str) -> str:
 
 def _refused(url: str, reason: str) -> ConfigurationError:
     # What stands before an @ may be a password, and what stands after a ? a key.
-    shown = _USER.sub("***@", url.partition("?")[0])
+    shown = _USER.sub("***@", url).partition("?")[0]
     return ConfigurationError(f"storage address {shown!r}: {reason}; {_ALLOWED}")
+
+
+_OPENERS = {"file": _open_file, "memory": _open_memory, "s3": _open_s3}

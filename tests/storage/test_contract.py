@@ -195,6 +195,45 @@ def test_loading_by_entry(subject, store, make_profile):
         store.load_entry(other)
 
 
+@pytest.mark.parametrize("workers", [None, 1, 5])
+def test_many_are_loaded_in_order(subject, put, store, scan, problems, workers):
+    ids = [put(NOON + timedelta(seconds=step)).id for step in range(30)]
+    entries = scan(store)
+    subject.overwrite(entries[7], b"x" * 500)
+    store.delete(ids[20])
+
+    loaded = list(store.load_many(entries, workers=workers, on_problem=problems))
+
+    assert [entry for entry, _ in loaded] == entries[:7] + entries[8:20] + entries[21:]
+    assert all(profile.id == entry.id for entry, profile in loaded)
+    assert set(problems.found) == {entries[7].key, entries[20].key}
+    assert problems.found[entries[20].key] == "gone since it was listed"
+
+
+@pytest.mark.parametrize("workers", [None, 1, 3])
+def test_whoever_loads_many_may_stop(put, store, scan, workers):
+    ids = [put(NOON + timedelta(seconds=step)).id for step in range(60)]
+    begun = []
+
+    def entries():
+        for entry in scan(store):
+            begun.append(entry.id)
+            yield entry
+
+    loading = store.load_many(entries(), workers=workers)
+    assert begun == []
+    assert next(loading)[1].id == ids[0]
+    assert len(begun) <= 2 * (workers or store.parallel_loads)
+    loading.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("profkit-load")]
+
+
+@pytest.mark.parametrize("workers", [0, -1, 65, 2.5, True, "4"])
+def test_workers_that_are_refused_at_once(store, workers):
+    with pytest.raises(ConfigurationError, match="must be a whole number from 1 to 64"):
+        store.load_many([], workers=workers)
+
+
 def test_a_running_one_never_replaces_its_last(put, store, make_profile, scan):
     entry = put(wall=9.0)
     late = make_profile(
@@ -283,7 +322,8 @@ def test_many_threads(store, make_profile, scan):
 
 def test_its_address_opens_it_again(put, store):
     entry = put()
-    assert open_storage(store.url, create=False).load(entry.id).id == entry.id
+    with open_storage(store.url, create=False) as again:
+        assert again.load(entry.id).id == entry.id
 
 
 def test_check_writable_leaves_nothing_to_see(store, scan, problems):

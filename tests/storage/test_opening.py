@@ -72,7 +72,7 @@ def test_memory_without_a_name_is_new_each_time_and_goes_when_let_go(make_profil
     [
         ("", "''"),
         ("  ", "'  '"),
-        ("s3://bucket/prefix", "s3:// is not available in this version"),
+        ("s3:bucket/prefix", "s3: is not known"),
         ("redis://host/0", "redis:// is not known"),
         ("http://host/x", "http:// is not known"),
         ("file:/abs", "file: is not known"),
@@ -98,7 +98,7 @@ def test_addresses_that_are_refused(address, named, create, tmp_path, monkeypatc
     message = str(caught.value)
     assert named in message
     assert address.partition("?")[0] in message
-    assert "allowed are a directory's path, file:///directory, memory:// and memory://name" in message
+    assert "allowed are a directory's path, file:///directory, memory://, memory://name and s3://" in message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -112,6 +112,19 @@ def test_a_path_with_a_nul():
     "address",
     [
         "s3://user:a/hunter2@bucket/x",
+        "s3://user:hunter2/x",
+        "s3://user%3Ahunter2/x",
+        "s3://user:hunter2%40bucket/x",
+        "s3://user:hunter2?2@bucket/x",
+        "s3://bucket?aws_secret_access_key=hunter2",
+        "s3://bucket?hunter2",
+        "s3://bucket?hunter2=1",
+        "s3://bucket?endpoint_url=http://user:hunter2@host",
+        "s3://bucket?endpoint_url=http://user%3Ahunter2%40host",
+        "s3://bucket?endpoint_url=http://host%3Fkey%3Dhunter2",
+        "s3://bucket?region=hunter2.",
+        "s3://bucket?sse=hunter2",
+        "http://user:hunter2?x@host",
         "ftp://u:hunter2@h/",
         "s3://b?secret=hunter2",
         "file://u:hunter2@host/x",
