@@ -57,13 +57,14 @@ def seconds(path: str, column: Sequence[object], high: float = MAX_SECONDS) -> l
     return list(map(float, numbers))
 
 
-def choices(path: str, column: Sequence[object], kind: type[E]) -> list[E]:
-    """Return members of `kind`."""
-    members = {member.value: member for member in kind}
-    try:
-        return [members[text] for text in texts(path, column)]
-    except KeyError as error:
-        raise Malformed(f"{path} holds {shown(error.args[0])}: must be one of {', '.join(members)}") from None
+def words(path: str, column: Sequence[object], kind: type[E]) -> list[str]:
+    """Return values of members of `kind`, as they are."""
+    members = {member.value for member in kind}
+    found = texts(path, column)
+    if not members.issuperset(found):
+        wrong = next(text for text in found if text not in members)
+        raise Malformed(f"{path} holds {shown(wrong)}: must be one of {', '.join(kind)}")
+    return found
 
 
 def parents(path: str, column: Sequence[object]) -> list[int]:

@@ -46,9 +46,9 @@ class Fields:
         """Return a number from 0 to `high`."""
         return checks.seconds(self.path(key), [self.get(key)], high)[0]
 
-    def choice(self, key: str, kind: type[E]) -> E:
-        """Return a member of `kind`."""
-        return checks.choices(self.path(key), [self.get(key)], kind)[0]
+    def word(self, key: str, kind: type[E]) -> str:
+        """Return the value of a member of `kind`."""
+        return checks.words(self.path(key), [self.get(key)], kind)[0]
 
     def tags(self, key: str) -> dict[str, object]:
         """Return names with a value each."""
@@ -82,9 +82,9 @@ class Columns:
         """Return a column of booleans."""
         return checks.flags(self._fields.path(name), self._columns[name])
 
-    def choices(self, name: str, kind: type[E]) -> list[E]:
-        """Return a column of members of `kind`."""
-        return checks.choices(self._fields.path(name), self._columns[name], kind)
+    def words(self, name: str, kind: type[E]) -> list[str]:
+        """Return a column of values of members of `kind`."""
+        return checks.words(self._fields.path(name), self._columns[name], kind)
 
     def parents(self, name: str) -> list[int]:
         """Return a column of indices into these records, -1 for a root."""

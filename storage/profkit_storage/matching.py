@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 from profkit_storage.base import ProfileEntry, ProfileQuery
@@ -39,6 +40,15 @@ class KeyFilter:
         if self._since is not None and start + length <= self._since:
             return False
         return self._until is None or start < self._until
+
+    def within(self, since: int | None, until: int | None) -> KeyFilter:
+        """Return a filter for those of this one that start in [since, until), in milliseconds since the epoch."""
+        narrow = copy.copy(self)
+        if since is not None and (self._since is None or since > self._since):
+            narrow._since = since  # noqa: SLF001 - its own kind
+        if until is not None and (self._until is None or until < self._until):
+            narrow._until = until  # noqa: SLF001
+        return narrow
 
     def takes_service(self, key: str) -> bool:
         """Tell whether the query takes what lies under this key, by its service."""

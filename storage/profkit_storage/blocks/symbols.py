@@ -1,0 +1,91 @@
+"""One table of frames and one tree of nodes for all profiles of a block, and each profile's own again."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import NamedTuple
+
+from profkit_storage.document import Table
+
+
+class Order(NamedTuple):
+    """In which order a profile has its nodes and its frames, by their numbers in the block."""
+
+    nodes: list[int]
+    frames: list[int]
+
+
+class Symbols:
+    """Gives the frames and nodes of profiles numbers that all of a block share.
+
+    A profile may hold the same frame or node twice; each is a number of its own, or it could not be had back as it was.
+    """
+
+    def __init__(self) -> None:
+        self._frames: dict[tuple[object, ...], int] = {}
+        self._nodes: dict[tuple[object, ...], int] = {}
+
+    def add_frames(self, frames: Table) -> list[int]:
+        """Return the block's number of each frame of a profile."""
+        known = self._frames
+        return [known.setdefault(row, len(known)) for row in _told_apart(zip(*frames.values(), strict=True))]
+
+    def add_nodes(self, nodes: Table, frames: Sequence[int]) -> list[int]:
+        """Return the block's number of each node of a profile whose frames have the numbers `frames`."""
+        numbers: list[int] = []
+        seen = set[tuple[object, ...]]()
+        for parent, frame, line in zip(*nodes.values(), strict=True):
+            row: tuple[object, ...] = (numbers[parent] if parent >= 0 else -1, frames[frame], line)
+            while row in seen:
+                row = (*row, 0)
+            seen.add(row)
+            numbers.append(self._nodes.setdefault(row, len(self._nodes)))
+        return numbers
+
+    def frames(self) -> list[tuple[object, ...]]:
+        """Return the fields of each frame, in the order of their numbers."""
+        return [row[:6] for row in self._frames]
+
+    def nodes(self) -> list[tuple[object, ...]]:
+        """Return the parent, frame and line of each node, in the order of their numbers."""
+        return [row[:3] for row in self._nodes]
+
+
+def first_uses(
+    leaves: Iterable[int], holders: Iterable[int], parents: Sequence[int], frame_of: Sequence[int]
+) -> Order:
+    """Return nodes and frames in the order in which samples use them: a stack's from its root, then what held it.
+
+    That is the order in which most profiles have them, and then it need not be stored. `parents` and `frame_of` tell of
+    every node its parent (-1: none) and its frame.
+    """
+    nodes: dict[int, None] = {}
+    frames: dict[int, None] = {}
+    for leaf, holder in dict.fromkeys(zip(leaves, holders, strict=True)):
+        path: list[int] = []
+        node = leaf
+        while node >= 0 and node not in nodes:
+            path.append(node)
+            node = parents[node]
+        for node in reversed(path):
+            nodes[node] = None
+            frames[frame_of[node]] = None
+        if holder >= 0:
+            frames[holder] = None
+    return Order(list(nodes), list(frames))
+
+
+def in_order(order: Order, nodes: int, frames: int) -> bool:
+    """Tell whether a profile with so many nodes and frames has them in the order of their first use."""
+    return order.nodes == list(range(nodes)) and order.frames == list(range(frames))
+
+
+def _told_apart(rows: Iterable[tuple[Hashable, ...]]) -> list[tuple[object, ...]]:
+    """Return rows of which none is there twice: the second of two equal ones is made longer."""
+    seen: dict[tuple[object, ...], None] = {}
+    for fields in rows:
+        row: tuple[object, ...] = fields
+        while row in seen:
+            row = (*row, 0)
+        seen[row] = None
+    return list(seen)
