@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TypeVar, cast
 
 MAX_SECONDS = 1e10
@@ -57,9 +58,9 @@ def seconds(path: str, column: Sequence[object], high: float = MAX_SECONDS) -> l
     return list(map(float, numbers))
 
 
-def words(path: str, column: Sequence[object], kind: type[E]) -> list[str]:
+def words(path: str, column: Sequence[object], kind: type[enum.StrEnum]) -> list[str]:
     """Return values of members of `kind`, as they are."""
-    members = {member.value for member in kind}
+    members = _values(kind)
     found = texts(path, column)
     if not members.issuperset(found):
         wrong = next(text for text in found if text not in members)
@@ -99,6 +100,11 @@ def tags(path: str, value: object) -> dict[str, object]:
         if not isinstance(content, str | int | float | None):
             raise Malformed(f"{where} is a {type(content).__name__}: must be str, int, float, bool or None")
     return cast("dict[str, object]", found)
+
+
+@lru_cache
+def _values(kind: type[enum.StrEnum]) -> frozenset[str]:
+    return frozenset(member.value for member in kind)
 
 
 def _kinds(path: str, column: Sequence[object], kinds: tuple[type, ...], what: str) -> None:

@@ -180,6 +180,8 @@ def _check_ratio(length: int, compressed: int) -> None:
 
 def _check_values(raw: bytes) -> None:
     """Refuse what would take too much memory to parse; what stands in texts counts too, which is rare and cheap."""
+    if len(raw) <= _MAX_BRACKETS:
+        return  # as nearly always: every byte may be one
     brackets = raw.count(b"[") + raw.count(b"{")
     if brackets > _MAX_BRACKETS:
         raise Malformed(f"{brackets} lists and objects, allowed are {_MAX_BRACKETS}")

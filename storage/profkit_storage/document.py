@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Sequence
+from itertools import count
 from typing import Any, TypeVar
 
 from profkit_storage.checks import Malformed, shown
@@ -173,9 +175,11 @@ def _frames(fields: Fields) -> Table:
 def _nodes(fields: Fields, frames: int) -> Table:
     table = Columns("nodes", fields.get("nodes"), Node._fields)
     parent = table.integers("parent", -1, max(table.length - 2, -1))
-    for index, caller in enumerate(parent):
-        if caller >= index:
-            raise Malformed(f"nodes.parent of {index} is {caller}: must be smaller than the node's own index")
+    if any(map(operator.ge, parent, count())):
+        index = next(index for index, caller in enumerate(parent) if caller >= index)
+        raise Malformed(
+            f"nodes.parent of {index} is {parent[index]}: must be smaller than the node's own index"
+        )
     return {"parent": parent, "frame": table.integers("frame", 0, frames - 1), "line": table.integers("line")}
 
 

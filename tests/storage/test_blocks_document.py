@@ -62,7 +62,7 @@ def test_the_query_for_duckdb(expected):
 
 def test_the_query_for_polars(expected):
     names = {}
-    exec(block("python"), names)  # noqa: S102 - that it runs is the test
+    exec(block("python"), names)
     close(names["found"].rows(), expected)
 
 

@@ -32,7 +32,11 @@ from profkit_storage import (
 )
 from profkit_storage.blocks import working
 from profkit_storage.blocks.compaction import Compaction
-from profkit_storage.blocks.manifest import from_bytes
+from profkit_storage.blocks.layout import grouped
+from profkit_storage.blocks.manifest import digest, from_bytes
+from profkit_storage.codec import encode
+from profkit_storage.keys import profile_key
+from profkit_storage.matching import KeyFilter
 from profkit_storage.ulid import new_ulid
 
 NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)
@@ -68,15 +72,9 @@ def keys(store, layout=""):
         one.key
         for top in ("profiles/v1", "rollups/v1", "blocks/v1")
         if top.startswith(layout)
-        for _, objects in store.objects.hours(top, _everything(), lambda *_: None)
+        for _, objects in store.objects.hours(top, KeyFilter(None), lambda *_: None)
         for one in objects
     )
-
-
-def _everything():
-    from profkit_storage.matching import KeyFilter
-
-    return KeyFilter(None)
 
 
 def told(entry):
@@ -146,7 +144,10 @@ def test_only_closed_hours(store, make_profile, put, compact):
     late = make_profile(start_ns=nanoseconds(now - timedelta(minutes=1)))
     store.put(late)
     put(0), put(60), put(120)
-    assert [done.hour for done in compact(until=NOON + timedelta(minutes=150))] == ["2026-03-14T12", "2026-03-14T13"]
+    assert [done.hour for done in compact(until=NOON + timedelta(minutes=150))] == [
+        "2026-03-14T12",
+        "2026-03-14T13",
+    ]
     assert [done.hour for done in compact()] == ["2026-03-14T14"]
     assert len(keys(store, "profiles")) == 1
     assert store.load(late.id) == late
@@ -252,9 +253,6 @@ def test_a_running_one_beside_its_compacted_last_state(store, put, compact, scan
     final = put()
     compact()
     running = dataclasses.replace(final, status=Status.RUNNING)
-    from profkit_storage.codec import encode
-    from profkit_storage.keys import profile_key
-
     store.objects.write(profile_key(running), encode(running))
     assert [entry.status for entry in scan(store)] == [Status.OK]
     assert store.load(final.id) == final
@@ -264,9 +262,6 @@ def test_a_running_one_beside_its_compacted_last_state(store, put, compact, scan
 
 
 def test_two_originals_of_one_id(store, put, compact, scan):
-    from profkit_storage.codec import encode
-    from profkit_storage.keys import profile_key
-
     older = put(wall=2.0)
     newer = dataclasses.replace(older, wall=3.0)
     store.objects.write(profile_key(newer), encode(newer))
@@ -360,65 +355,86 @@ def test_rollups_compacted_while_they_are_read(store, compact, problems):
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
 seconds = st.floats(0, 1e10)
 whole = st.integers(0, 2**63 - 1)
-tag_values = st.none() | st.booleans() | texts | st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**64 - 1)
-tags = st.dictionaries(texts, tag_values, max_size=3)
+numbers = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+tags = st.dictionaries(texts, st.none() | st.booleans() | texts | numbers, max_size=3)
+frames = st.builds(Frame, texts, texts, whole, texts, texts, st.sampled_from(Origin))
+lines = st.sampled_from([0, 1, 2**63 - 1])
+
+
+def tables(draw):
+    """Frames, nodes, samples, branches: of few different frames and lines, so that many are there twice."""
+    few = draw(st.lists(frames, min_size=1, max_size=3))
+    found = draw(st.lists(st.sampled_from(few), min_size=1, max_size=5))
+    last = len(found) - 1
+    nodes = [
+        Node(draw(st.integers(-1, index - 1)), draw(st.integers(0, last)), draw(lines))
+        for index in range(draw(st.integers(0, 6)))
+    ]
+    branches = [
+        Branch(draw(texts), draw(st.integers(-1, index - 1)), draw(seconds), draw(seconds))
+        for index in range(draw(st.integers(0, 3)))
+    ]
+    samples = [
+        Sample(
+            node=draw(st.integers(0, len(nodes) - 1)),
+            wall=draw(seconds),
+            cpu=draw(seconds),
+            branch=draw(st.integers(-1, len(branches) - 1)),
+            state=draw(st.sampled_from(State)),
+            holder=draw(st.integers(-1, last)),
+            inferred=draw(st.booleans()),
+        )
+        for _ in range(draw(st.integers(0, 8)) if nodes else 0)
+    ]
+    rows = {"frames": found, "nodes": nodes, "samples": samples, "branches": branches}
+    return {name: tuple(table) for name, table in rows.items()}
 
 
 @st.composite
-def profiles(draw):
-    number = draw(st.integers(1, 5))
-    frame = st.builds(Frame, texts, texts, whole, texts, texts, st.sampled_from(Origin))
-    frames = draw(st.lists(st.sampled_from(draw(st.lists(frame, min_size=1, max_size=3))), min_size=number, max_size=number))
-    nodes, samples, branches = [], [], []
-    for index in range(draw(st.integers(0, 6))):
-        nodes.append(Node(draw(st.integers(-1, index - 1)), draw(st.integers(0, number - 1)), draw(st.sampled_from([0, 1, 2**63 - 1]))))
-    for index in range(draw(st.integers(0, 3))):
-        branches.append(Branch(draw(texts), draw(st.integers(-1, index - 1)), draw(seconds), draw(seconds)))
-    for _ in range(draw(st.integers(0, 8)) if nodes else 0):
-        samples.append(
-            Sample(
-                draw(st.integers(0, len(nodes) - 1)), draw(seconds), draw(seconds),
-                draw(st.integers(-1, len(branches) - 1)), draw(st.sampled_from(State)),
-                draw(st.integers(-1, number - 1)), draw(st.booleans()),
-            )
-        )  # fmt: skip
+def contents(draw):
+    named = ("operation", "category", "version", "host", "python", "request_id", "trace_id", "span_id")
     return {
-        "wall": draw(seconds), "cpu": draw(st.none() | seconds), "operation": draw(texts), "category": draw(texts),
-        "version": draw(texts), "host": draw(texts), "python": draw(texts), "pid": draw(whole), "number": draw(whole),
-        "request_id": draw(texts), "trace_id": draw(texts), "span_id": draw(texts), "tags": draw(tags),
-        "threshold": draw(seconds), "weight": draw(st.floats(0, 1e15)), "trigger": draw(st.sampled_from(Trigger)),
-        "status": draw(st.sampled_from(Status)), "frames": tuple(frames), "nodes": tuple(nodes), "samples": tuple(samples),
-        "branches": tuple(branches),
+        **{name: draw(texts) for name in named},
+        **tables(draw),
+        "wall": draw(seconds),
+        "cpu": draw(st.none() | seconds),
+        "threshold": draw(seconds),
+        "weight": draw(st.floats(0, 1e15)),
+        "pid": draw(whole),
+        "number": draw(whole),
+        "tags": draw(tags),
+        "trigger": draw(st.sampled_from(Trigger)),
+        "status": draw(st.sampled_from(Status)),
         "enclosing": tuple(draw(st.lists(st.builds(Enclosing, whole, st.booleans()), max_size=3))),
         "children": tuple(
             ChildOperation(draw(texts), draw(texts), draw(seconds), draw(seconds), draw(tags), index - 1)
             for index in range(draw(st.integers(0, 3)))
         ),
-        "sampling": Sampling(draw(texts), draw(seconds), draw(st.integers(0, 2**53)), draw(seconds), draw(seconds), draw(st.integers(0, 2**53)))
-        if False
-        else Sampling(engine=draw(texts), interval=draw(seconds), ticks=draw(st.integers(0, 2**53)), sampler_cpu=draw(seconds)),
-    }  # fmt: skip
+        "sampling": Sampling(
+            engine=draw(texts),
+            interval=draw(seconds),
+            ticks=draw(st.integers(0, 2**53)),
+            sampler_cpu=draw(seconds),
+            unobserved=draw(seconds),
+            dropped_children=draw(st.integers(0, 2**53)),
+        ),
+    }
 
 
-@given(drawn=st.lists(profiles(), min_size=1, max_size=4))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@given(drawn=st.lists(contents(), min_size=1, max_size=4))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_a_profile_holds_comes_back_equal(make_profile, drawn):
-    store = MemoryStorage()
-    wanted = []
-    for fields in drawn:
-        fields = dict(fields)
-        own = {name: fields.pop(name) for name in ("wall", "operation", "category")}
-        base = make_profile(start_ns=nanoseconds(NOON), **own)
-        wanted.append(dataclasses.replace(base, **fields))
-        store.put(wanted[-1])
-    reported = []
+    store, reported = MemoryStorage(), []
+    wanted = [dataclasses.replace(make_profile(start_ns=nanoseconds(NOON)), **content) for content in drawn]
+    for profile in wanted:
+        store.put(profile)
     list(Compaction(store, grace=NOW, on_problem=lambda *problem: reported.append(problem)).run())
     assert reported == []
     assert keys(store, "profiles") == []
     for profile in wanted:
         loaded = store.load(profile.id)
         assert loaded == profile
-        assert list(loaded.tags) == list(profile.tags)
+        assert list(loaded.tags) == list(profile.tags), "in their order"
         assert type(loaded.wall) is float
 
 
@@ -430,7 +446,9 @@ def block_key(store, ending):
     return key
 
 
-@pytest.mark.parametrize("table", ["samples", "branches", "children", "enclosing", "nodes", "frames", "profiles"])
+@pytest.mark.parametrize(
+    "table", ["samples", "branches", "children", "enclosing", "nodes", "frames", "profiles"]
+)
 @pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
 def test_a_damaged_table_is_named(store, put, compact, scan, table, damage):
     profiles = [put(i) for i in range(3)]
@@ -440,7 +458,9 @@ def test_a_damaged_table_is_named(store, put, compact, scan, table, damage):
     if damage == "gone":
         store.objects.remove(key)
     else:
-        store.objects.write(key, data[:-1] if damage == "cut" else data[:40] + bytes([data[40] ^ 1]) + data[41:])
+        store.objects.write(
+            key, data[:-1] if damage == "cut" else data[:40] + bytes([data[40] ^ 1]) + data[41:]
+        )
     assert [store.load(entry.id) for entry in scan(store)] == profiles, "originals that are there are served"
     for entry in scan(store):
         store.objects.remove(entry.key)
@@ -496,7 +516,10 @@ def test_a_damaged_manifest_whose_originals_are_gone(store, put, compact, scan, 
     [
         (lambda body: body.update(schema=2), "schema 2; this version of profkit reads schema 1"),
         (lambda body: body.update(later=1), "has 'later': is no field of it"),
-        (lambda body: body.update(place="date=2026-03-14/hour=13/service=orders"), "is the manifest of another block"),
+        (
+            lambda body: body.update(place="date=2026-03-14/hour=13/service=orders"),
+            "is the manifest of another block",
+        ),
         (lambda body: body["originals"].update(size=[-1]), "originals.size is out of range"),
         (lambda body: body["originals"].update(kind=[1]), "originals.kind is out of range"),
         (lambda body: body["originals"].update(id=["../../x"]), "is not named as a profile is"),
@@ -504,8 +527,6 @@ def test_a_damaged_manifest_whose_originals_are_gone(store, put, compact, scan, 
     ],
 )
 def test_what_is_wrong_in_a_manifest_is_named(store, put, compact, scan, problems, change, reason):
-    from profkit_storage.blocks.manifest import digest
-
     put()
     compact()
     key = block_key(store, ".manifest.json")
@@ -522,8 +543,7 @@ def test_what_is_foreign_among_blocks_is_named_once(store, put, compact, scan, p
         put(minute)
     compact()
     put(61), put(121)
-    key = block_key(store, "hour=12/service=orders/x") if False else keys(store, "blocks")[0]
-    foreign = key.rpartition("/")[0] + "/notes.txt"
+    foreign = keys(store, "blocks")[0].rpartition("/")[0] + "/notes.txt"
     store.objects.write(foreign, b"mine")
     assert len(scan(store)) == 5
     assert problems.found == {foreign: "not named as a part of a block is"}
@@ -544,12 +564,10 @@ def test_the_manifest_says_who_when_and_what(store, put, compact):
 
 
 def test_a_block_can_be_dropped_whole(store, put, compact, scan):
-    from profkit_storage.blocks.layout import grouped
-
     first, second = put(), put(service="b")
     compact()
     store.delete(first.id)
-    ((_, _, objects),) = store.hours("profiles/v1", _everything(), lambda *_: None)
+    ((_, _, objects),) = store.hours("profiles/v1", KeyFilter(None), lambda *_: None)
     blocks = grouped(objects, lambda *_: None)
     assert [block.gone for block in blocks] in ([{first.id}, set()], [set(), {first.id}])
     for block in blocks:

@@ -1,9 +1,8 @@
-"""Compactions that are killed, meet others, or have readers and removers about them: real processes on one directory."""
+"""Compactions that are killed, meet others, or have readers and removers about them, in real processes."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 import signal
 import subprocess
 import sys
@@ -84,8 +83,8 @@ def files(store, ending):
 
 
 STEPS = 13
-"""Writes and removals for the other service's hour: a mark, 7 tables, a manifest, the mark's removal, an original; and the
-first two of the next."""
+"""Writes and removals for the other service's hour: a mark, 7 tables, a manifest, the mark's removal, an original; and
+the first two of the next."""
 
 ALL = 3 * 10 + 6
 """For each of 3 blocks those, and 6 originals."""
@@ -165,7 +164,7 @@ def test_one_reads_all_the_while(store, filled, problems):
             try:
                 check(reader, wanted, problems)
                 rounds.append(1)
-            except BaseException as error:  # told to the main thread
+            except BaseException as error:  # noqa: BLE001 - told to the main thread
                 errors.append(error)
                 return
 
@@ -276,7 +275,11 @@ for attempt in (lambda: store.load(entries[1].id), lambda: Compaction(store)):
         print(error)
 """
     done = subprocess.run(
-        [sys.executable, "-c", script, str(store.path)], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", script, str(store.path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     wanted = "compacted profiles are read and written by Polars: install profkit[analyze]\n"
     assert (done.returncode, done.stderr) == (0, "")
@@ -330,4 +333,3 @@ def test_time_is_bounded_for_a_busy_hour(store, make_profile):
     for entry in store.scan():
         store.load_entry(entry)
     assert time.monotonic() - begun < 20
-    assert os.path.isdir(store.path)

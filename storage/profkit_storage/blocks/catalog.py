@@ -195,15 +195,15 @@ class Catalog:
 def _new_reader(objects: ObjectStore) -> BlockReader:
     try:
         from profkit_storage.blocks.reading import BlockReader
-    except ImportError as error:
-        raise missing_polars(error) from None
+    except ModuleNotFoundError as error:
+        if error.name != "polars":
+            raise
+        raise missing_polars() from None
     return BlockReader(objects)
 
 
-def missing_polars(error: ImportError) -> Exception:
-    """Return what to raise in the place of an import's error: how to get Polars if it is that which is missing."""
-    if error.name != "polars":
-        return error
+def missing_polars() -> StorageError:
+    """Return the error that says how to get Polars."""
     return StorageError("compacted profiles are read and written by Polars: install profkit[analyze]")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 
 from profkit_storage.base import ProblemHandler, ProfileQuery, log_problem
 from profkit_storage.blocks.catalog import missing_polars
@@ -55,10 +56,8 @@ class Compaction:
             raise ConfigurationError(f"grace {grace}: must not be negative")
         if max_profiles < 1:
             raise ConfigurationError(f"max_profiles {max_profiles}: must be 1 or more")
-        try:
-            import polars as pl  # noqa: F401 - better said before anything is done
-        except ImportError as error:
-            raise missing_polars(error) from None
+        if find_spec("polars") is None:
+            raise missing_polars()
         self._storage = storage
         self._objects = storage.objects
         now = datetime.now(UTC)

@@ -150,7 +150,7 @@ def _columns(names: Sequence[str], rows: Sequence[Sequence[object]]) -> dict[str
 
 
 def _checked(body: object) -> Manifest:
-    schema = cast("dict[str, object]", body).get("schema") if isinstance(body, dict) else None
+    schema = _schema(body)
     if schema != BLOCK_SCHEMA:
         raise Malformed(
             f"schema {shown(schema)}; this version of profkit reads schema {BLOCK_SCHEMA} of blocks"
@@ -171,6 +171,10 @@ def _checked(body: object) -> Manifest:
     if len(manifest.rows) != len(manifest.originals):
         raise Malformed("originals hold an id twice")
     return manifest
+
+
+def _schema(body: object) -> object:
+    return cast("dict[str, object]", body).get("schema") if isinstance(body, dict) else None
 
 
 def _tables(fields: Fields) -> dict[str, TableFile]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import accumulate
 from typing import Any, TypeVar
 
@@ -66,12 +67,12 @@ class Block:
 
     def documents(self, chunk: int) -> list[Document]:
         """Return the documents of a chunk."""
-        return self._chunks.get(chunk, lambda: self._guarded(lambda: self._read_chunk(chunk)))
+        return self._chunks.get(chunk, lambda: self._guarded(partial(self._read_chunk, chunk)))
 
     def every(self) -> Iterator[Document]:
         """Yield every document, in order."""
         for chunk in range(-(-len(self._manifest.originals) // CHUNK)):
-            yield from self._guarded(lambda chunk=chunk: self._read_chunk(chunk))
+            yield from self._guarded(partial(self._read_chunk, chunk))
 
     def _has_symbols(self, name: str) -> bool:
         return self._main == "profiles" and name in {"nodes", "frames"}
@@ -149,7 +150,9 @@ class Block:
         if last <= first:
             return {name: [] for name in names or wanted}
         scanned = pl.scan_parquet(io.BytesIO(self._tables[table]))
-        found = scanned.select(names or list(wanted)).slice(first, last - first).collect()
+        # Polars names NumPy in the types of what it selects, which need not be installed.
+        some = scanned.select(names or list(wanted))  # pyright: ignore[reportUnknownMemberType]
+        found = some.slice(first, last - first).collect()
         if found.height != last - first:
             raise ValueError(f"{table} holds too few rows")
         for name, kind in found.schema.items():

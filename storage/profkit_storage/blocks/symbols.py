@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from profkit_storage.document import Table
+
+_Row = tuple[object, ...]
+"""The fields of a frame or a node; and a 0 for each that was the same before it in its profile."""
 
 
 class Order(NamedTuple):
@@ -22,31 +25,30 @@ class Symbols:
     """
 
     def __init__(self) -> None:
-        self._frames: dict[tuple[object, ...], int] = {}
-        self._nodes: dict[tuple[object, ...], int] = {}
+        self._frames: dict[_Row, int] = {}
+        self._nodes: dict[_Row, int] = {}
 
     def add_frames(self, frames: Table) -> list[int]:
         """Return the block's number of each frame of a profile."""
-        known = self._frames
-        return [known.setdefault(row, len(known)) for row in _told_apart(zip(*frames.values(), strict=True))]
+        known, seen = self._frames, set[_Row]()
+        rows = (_told_apart(row, seen) for row in zip(*frames.values(), strict=True))
+        return [known.setdefault(row, len(known)) for row in rows]
 
     def add_nodes(self, nodes: Table, frames: Sequence[int]) -> list[int]:
         """Return the block's number of each node of a profile whose frames have the numbers `frames`."""
         numbers: list[int] = []
-        seen = set[tuple[object, ...]]()
+        seen = set[_Row]()
         for parent, frame, line in zip(*nodes.values(), strict=True):
-            row: tuple[object, ...] = (numbers[parent] if parent >= 0 else -1, frames[frame], line)
-            while row in seen:
-                row = (*row, 0)
-            seen.add(row)
+            above = numbers[parent] if parent >= 0 else -1
+            row = _told_apart((above, frames[frame], line), seen)
             numbers.append(self._nodes.setdefault(row, len(self._nodes)))
         return numbers
 
-    def frames(self) -> list[tuple[object, ...]]:
+    def frames(self) -> list[_Row]:
         """Return the fields of each frame, in the order of their numbers."""
         return [row[:6] for row in self._frames]
 
-    def nodes(self) -> list[tuple[object, ...]]:
+    def nodes(self) -> list[_Row]:
         """Return the parent, frame and line of each node, in the order of their numbers."""
         return [row[:3] for row in self._nodes]
 
@@ -80,12 +82,9 @@ def in_order(order: Order, nodes: int, frames: int) -> bool:
     return order.nodes == list(range(nodes)) and order.frames == list(range(frames))
 
 
-def _told_apart(rows: Iterable[tuple[Hashable, ...]]) -> list[tuple[object, ...]]:
-    """Return rows of which none is there twice: the second of two equal ones is made longer."""
-    seen: dict[tuple[object, ...], None] = {}
-    for fields in rows:
-        row: tuple[object, ...] = fields
-        while row in seen:
-            row = (*row, 0)
-        seen[row] = None
-    return list(seen)
+def _told_apart(row: _Row, seen: set[_Row]) -> _Row:
+    """Return a row, made longer if it is among those seen; it is one of them afterwards."""
+    while row in seen:
+        row = (*row, 0)
+    seen.add(row)
+    return row

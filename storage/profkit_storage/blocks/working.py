@@ -11,7 +11,7 @@ from typing import NamedTuple
 from profkit_storage.base import ProblemHandler
 from profkit_storage.blocks.kinds import Kind
 from profkit_storage.blocks.layout import BLOCK_LAYOUT, PROFILES, BlockObjects, remove
-from profkit_storage.blocks.manifest import MAX_MANIFEST, Manifest, from_bytes
+from profkit_storage.blocks.manifest import MAX_MANIFEST, Manifest, Original, from_bytes
 from profkit_storage.errors import CorruptProfile
 from profkit_storage.names import unescape_name
 from profkit_storage.objects import ObjectStore, StoredObject
@@ -67,7 +67,7 @@ class _Held(NamedTuple):
 
     block: BlockObjects
     manifest: Manifest
-    exact: set[tuple[str, int, int]]
+    exact: set[Original]
     finished: set[str]
     """Ids of which it holds the final state."""
 
@@ -191,7 +191,7 @@ class ServiceWork:
 
         An id's all may go if a block holds the one that counts, as it is; or its final state, and they are not final.
         """
-        exact = set[tuple[str, int, int]]().union(*(one.exact for one in held))
+        exact = set[Original]().union(*(one.exact for one in held))
         finished = set[str]().union(*(one.finished for one in held))
         ids: dict[str, list[StoredObject]] = {}
         for one in sorted(originals, key=self._rank):
@@ -199,7 +199,7 @@ class ServiceWork:
         return [
             one
             for id, objects in ids.items()
-            if _told(objects[-1]) in exact or (id in finished and not self._kind.finished(objects[-1].key))
+            if _named(objects[-1]) in exact or (id in finished and not self._kind.finished(objects[-1].key))
             for one in objects
         ]
 
@@ -254,10 +254,8 @@ class ServiceWork:
 
 def _holding(block: BlockObjects, manifest: Manifest, kind: Kind) -> _Held:
     there = [one for one in manifest.originals if one.id not in block.gone]
-    return _Held(
-        block, manifest, {tuple(one) for one in there}, {one.id for one in there if kind.finished(one.name)}
-    )
+    return _Held(block, manifest, set(there), {one.id for one in there if kind.finished(one.name)})
 
 
-def _told(one: StoredObject) -> tuple[str, int, int]:
-    return one.key.rpartition("/")[2], one.size, one.modified
+def _named(one: StoredObject) -> Original:
+    return Original(one.key.rpartition("/")[2], one.size, one.modified)

@@ -103,7 +103,7 @@ class ProfileWriter(BlockWriter):
         self, samples: dict[str, list[Any]], number: int, nodes: list[int], frames: list[int]
     ) -> None:
         count = len(samples["node"])
-        columns = {
+        columns: dict[str, Iterable[Any]] = {
             **samples,
             "profile": repeat(number, count),
             "node": map(nodes.__getitem__, samples["node"]),
