@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from profkit_storage.document import Table
 
@@ -38,7 +38,8 @@ class Symbols:
         """Return the block's number of each node of a profile whose frames have the numbers `frames`."""
         numbers: list[int] = []
         seen = set[_Row]()
-        for parent, frame, line in zip(*nodes.values(), strict=True):
+        rows = cast("Iterable[tuple[int, int, int]]", zip(*nodes.values(), strict=True))
+        for parent, frame, line in rows:
             above = numbers[parent] if parent >= 0 else -1
             row = _told_apart((above, frames[frame], line), seen)
             numbers.append(self._nodes.setdefault(row, len(self._nodes)))
