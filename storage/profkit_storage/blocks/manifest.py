@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast, overload
 
 import orjson
 
@@ -53,6 +53,31 @@ class Original(NamedTuple):
         return self.name.partition(".")[0]
 
 
+class Originals(Sequence[Original]):
+    """What a manifest tells of them, each made when it is asked for: most readers need one of 10,000."""
+
+    def __init__(self, kinds: Sequence[tuple[str, ...]], columns: tuple[list[Any], ...]) -> None:
+        self._kinds = kinds
+        self.ids, self._kind, self._ms, self._sizes, self._modified = columns
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, row: int) -> Original: ...
+    @overload
+    def __getitem__(self, row: slice) -> Sequence[Original]: ...
+    def __getitem__(self, row: int | slice) -> Original | Sequence[Original]:
+        if isinstance(row, slice):
+            return [self[index] for index in range(*row.indices(len(self)))]
+        id, kind = self.ids[row], self._kind[row]
+        name = id + ROLLUP_SUFFIX
+        if kind >= 0:
+            category, operation, status, trigger = self._kinds[kind]
+            name = f"{id}.{category}.{operation}.{self._ms[row]}.{status}.{trigger}{SUFFIX}"
+        return Original(name, self._sizes[row], self._modified[row])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """What a block holds: row n of its first table is what was in `originals[n]`.
@@ -72,7 +97,9 @@ class Manifest:
     """The row of each id."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rows", {one.id: row for row, one in enumerate(self.originals)})
+        originals = self.originals
+        ids = originals.ids if isinstance(originals, Originals) else [one.id for one in originals]
+        object.__setattr__(self, "rows", dict(zip(ids, range(len(ids)), strict=True)))
 
     @property
     def key(self) -> str:
@@ -187,7 +214,7 @@ def _tables(fields: Fields) -> dict[str, TableFile]:
     return dict(zip(table.texts("name"), files, strict=True))
 
 
-def _originals(fields: Fields) -> tuple[Original, ...]:
+def _originals(fields: Fields) -> Originals:
     kinds = Columns("kinds", fields.get("kinds"), _KINDS)
     words = list(zip(*(kinds.texts(name) for name in _KINDS), strict=True))
     table = Columns("originals", fields.get("originals"), _ORIGINALS)
@@ -198,14 +225,4 @@ def _originals(fields: Fields) -> tuple[Original, ...]:
         table.integers("size"),
         table.integers("modified"),
     )
-    return tuple(
-        Original(_name(id, words[kind] if kind >= 0 else None, ms), size, modified)
-        for id, kind, ms, size, modified in zip(*columns, strict=True)
-    )
-
-
-def _name(id: str, kind: tuple[str, ...] | None, ms: int) -> str:
-    if kind is None:
-        return id + ROLLUP_SUFFIX
-    category, operation, status, trigger = kind
-    return f"{id}.{category}.{operation}.{ms}.{status}.{trigger}{SUFFIX}"
+    return Originals(words, columns)

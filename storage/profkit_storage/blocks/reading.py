@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from itertools import accumulate
-from typing import Any, TypeVar
+from itertools import accumulate, count
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 import polars as pl
@@ -22,13 +23,24 @@ from profkit_storage.errors import CorruptProfile, ProfileNotFound
 from profkit_storage.objects import ObjectStore
 from profkit_storage.profile import Branch, ChildOperation, Enclosing, Frame, Sample
 
-CHUNK = 64
-"""Documents that are read together: one alone takes about as long as so many."""
+CHUNK = 128
+"""Documents whose rows are read together: one alone takes about as long as so many."""
+
+_MAX_ROWS = 20_000_000
+"""Of a table that are read at once: a few bytes of Parquet may stand for any number of equal ones."""
 
 _BLOCKS = 4
 _CHUNKS = 4
 _LONG = {"profiles": ("samples", "branches", "children", "enclosing"), "sets": ("rollups",)}
 V = TypeVar("V")
+
+
+class _Chunk(NamedTuple):
+    """Rows of the main table from `first` on, and those of the long tables that belong to them."""
+
+    first: int
+    main: Table
+    parts: Mapping[str, Table]
 
 
 class BlockReader:
@@ -48,7 +60,7 @@ class BlockReader:
         """
         made = manifest.key, manifest.created_ns
         block = self._blocks.get(made, lambda: Block(self._objects, manifest))
-        return block.documents(row // CHUNK)[row % CHUNK]
+        return block.document(row)
 
 
 class Block:
@@ -61,18 +73,17 @@ class Block:
             name for name in TABLES if name in {self._main, *_LONG[self._main]} or self._has_symbols(name)
         ]
         self._tables = {name: _read(objects, manifest, name) for name in names}
-        self._chunks = Recent[int, list[Document]](_CHUNKS)
+        self._chunks = Recent[int, _Chunk](_CHUNKS)
         self._starts = self._guarded(self._find_starts)
         self._symbols: tuple[Table, Table] | None = None
 
-    def documents(self, chunk: int) -> list[Document]:
-        """Return the documents of a chunk."""
-        return self._chunks.get(chunk, lambda: self._guarded(partial(self._read_chunk, chunk)))
+    def document(self, row: int) -> Document:
+        """Return the document in a row."""
+        return self._guarded(partial(self._document, row))
 
     def every(self) -> Iterator[Document]:
         """Yield every document, in order."""
-        for chunk in range(-(-len(self._manifest.originals) // CHUNK)):
-            yield from self._guarded(partial(self._read_chunk, chunk))
+        return map(self.document, range(len(self._manifest.originals)))
 
     def _has_symbols(self, name: str) -> bool:
         return self._main == "profiles" and name in {"nodes", "frames"}
@@ -89,30 +100,29 @@ class Block:
         counts = self._columns(self._main, 0, len(self._manifest.originals), _LONG[self._main])
         return {name: list(accumulate(counts[name], initial=0)) for name in _LONG[self._main]}
 
-    def _read_chunk(self, chunk: int) -> list[Document]:
-        first = chunk * CHUNK
+    def _read_chunk(self, number: int) -> _Chunk:
+        first = number * CHUNK
         last = min(first + CHUNK, len(self._manifest.originals))
         main = self._columns(self._main, first, last)
-        tables = {
+        parts = {
             name: self._columns(name, starts[first], starts[last]) for name, starts in self._starts.items()
         }
-        return [self._document(main, tables, row, first) for row in range(last - first)]
+        return _Chunk(first, main, parts)
 
-    def _document(self, main: Table, tables: Mapping[str, Table], row: int, first: int) -> Document:
+    def _document(self, row: int) -> Document:
+        chunk = self._chunks.get(row // CHUNK, partial(self._read_chunk, row // CHUNK))
+        scalars = {name: values[row - chunk.first] for name, values in chunk.main.items()}
         parts: dict[str, Table] = {}
-        for name, table in tables.items():
+        for name, table in chunk.parts.items():
             starts = self._starts[name]
-            begin, end = (starts[first + row + step] - starts[first] for step in (0, 1))
+            begin, end = starts[row] - starts[chunk.first], starts[row + 1] - starts[chunk.first]
             parts[name] = {column: values[begin:end] for column, values in table.items()}
-        scalars = {name: values[row] for name, values in main.items()}
         if self._main == "sets":
             return _rollup_document(scalars, parts["rollups"])
         return self._profile_document(scalars, parts)
 
     def _profile_document(self, row: dict[str, Any], parts: Mapping[str, Table]) -> Document:
-        if self._symbols is None:
-            self._symbols = self._whole("nodes"), self._whole("frames")
-        nodes, frames = self._symbols
+        nodes, frames = self._symbols = self._symbols or self._read_symbols()
         samples = parts["samples"]
         order = _order(row, samples, nodes)
         node_at = {number: index for index, number in enumerate(order.nodes)}
@@ -141,14 +151,21 @@ class Block:
             },
         }
 
-    def _whole(self, table: str) -> Table:
-        return self._columns(table, 0, self._manifest.tables[table].rows)
+    def _read_symbols(self) -> tuple[Table, Table]:
+        nodes, frames = (
+            self._columns(name, 0, self._manifest.tables[name].rows) for name in ("nodes", "frames")
+        )
+        if any(map(operator.ge, nodes["parent"], count())):
+            raise ValueError("a node has a parent that does not come before it")
+        return nodes, frames
 
     def _columns(self, table: str, first: int, last: int, names: tuple[str, ...] | None = None) -> Table:
         """Return the columns of rows `first` to `last` as lists."""
         wanted = TABLES[table]
         if last <= first:
             return {name: [] for name in names or wanted}
+        if last - first > _MAX_ROWS:
+            raise ValueError(f"{last - first} rows of {table} at once, allowed are {_MAX_ROWS}")
         scanned = pl.scan_parquet(io.BytesIO(self._tables[table]))
         # Polars names NumPy in the types of what it selects, which need not be installed.
         some = scanned.select(names or list(wanted))  # pyright: ignore[reportUnknownMemberType]
