@@ -139,6 +139,19 @@ def test_originals_stay_for_the_grace_period(store, put, compact, scan):
     assert [store.load(entry.id) for entry in scan(store)] == sorted(profiles, key=lambda one: one.id)
 
 
+def test_hours_that_are_compacted_while_they_are_listed(store, put, compact, problems):
+    profiles = [put(minute) for minute in (0, 1, 60, 120, 121, 300)]
+    listing = store.scan(on_problem=problems)
+    found = [next(listing)]
+    compact(until=NOON + timedelta(hours=2))
+    found += itertools.islice(listing, 2)
+    compact()
+    found += listing
+    assert [entry.id for entry in found] == [one.id for one in profiles]
+    assert [store.load_entry(entry) for entry in found] == profiles
+    assert problems.found == {}
+
+
 def test_only_closed_hours(store, make_profile, put, compact):
     now = datetime.now(UTC)
     late = make_profile(start_ns=nanoseconds(now - timedelta(minutes=1)))

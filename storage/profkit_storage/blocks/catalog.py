@@ -66,7 +66,7 @@ class Catalog:
         """Yield the entry of every profile in the blocks of an hour, and when its original was written."""
         for _, place in self.listed(objects, PROFILES, on_problem):
             try:
-                yield place.entry, place.manifest.originals[place.row].modified
+                yield place.manifest.listed(place.row)
             except CorruptProfile as error:
                 on_problem(error.key, error.reason)
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, cast, overload
+from typing import NamedTuple, cast, overload
 
 import orjson
 
@@ -56,7 +56,11 @@ class Original(NamedTuple):
 class Originals(Sequence[Original]):
     """What a manifest tells of them, each made when it is asked for: most readers need one of 10,000."""
 
-    def __init__(self, kinds: Sequence[tuple[str, ...]], columns: tuple[list[Any], ...]) -> None:
+    def __init__(
+        self,
+        kinds: Sequence[tuple[str, str, str, str]],
+        columns: tuple[list[str], list[int], list[int], list[int], list[int]],
+    ) -> None:
         self._kinds = kinds
         self.ids, self._kind, self._ms, self._sizes, self._modified = columns
 
@@ -117,11 +121,15 @@ class Manifest:
         Raises:
             CorruptProfile: it says nothing.
         """
-        one = self.originals[row]
-        found = parse_key(self.original_key(row), one.size)
+        return self.listed(row)[0]
+
+    def listed(self, row: int) -> tuple[ProfileEntry, int]:
+        """Return that, and when the original was written; raises as `entry` does."""
+        name, size, modified = self.originals[row]
+        found = parse_key(f"{LAYOUT}/{self.place}/{name}", size)
         if found is None:
-            raise CorruptProfile(self.key, f"has {shown(one.name)} in it, which is not named as a profile is")
-        return replace(found, key=f"{BLOCK_LAYOUT}/{self.place}/{one.name}")
+            raise CorruptProfile(self.key, f"has {shown(name)} in it, which is not named as a profile is")
+        return replace(found, key=f"{BLOCK_LAYOUT}/{self.place}/{name}"), modified
 
 
 def digest(data: bytes) -> str:
@@ -216,7 +224,8 @@ def _tables(fields: Fields) -> dict[str, TableFile]:
 
 def _originals(fields: Fields) -> Originals:
     kinds = Columns("kinds", fields.get("kinds"), _KINDS)
-    words = list(zip(*(kinds.texts(name) for name in _KINDS), strict=True))
+    category, operation, status, trigger = (kinds.texts(name) for name in _KINDS)
+    words = list(zip(category, operation, status, trigger, strict=True))
     table = Columns("originals", fields.get("originals"), _ORIGINALS)
     columns = (
         table.texts("id"),
