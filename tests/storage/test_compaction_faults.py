@@ -182,6 +182,11 @@ def test_one_reads_all_the_while(store, filled, problems):
     assert len(rounds) > 1
 
 
+def of_the_first_block(filled):
+    (found,) = (id for id, profile in filled.items() if profile.service == "another")
+    return found
+
+
 class Between:
     """Does something once, when an object whose key ends so is about to be written."""
 
@@ -201,7 +206,7 @@ class Between:
 @pytest.mark.parametrize("moment", [".pending", ".samples.parquet", ".profiles.parquet", ".manifest.json"])
 def test_deleted_while_it_is_compacted(store, filled, problems, moment):
     """Whatever the compaction has read by then, what was deleted does not come back."""
-    first = next(iter(filled))
+    first = of_the_first_block(filled)
     other = LocalStorage(store.path)
     Between(store, moment, lambda: other.delete(first))
     list(Compaction(store, grace=NOW, on_problem=problems).run())
@@ -215,7 +220,7 @@ def test_deleted_while_it_is_compacted(store, filled, problems, moment):
 
 @pytest.mark.parametrize("moment", [".pending", ".samples.parquet", ".manifest.json"])
 def test_put_again_while_it_is_compacted(store, filled, problems, moment):
-    first = next(iter(filled))
+    first = of_the_first_block(filled)
     after = dataclasses.replace(filled[first], wall=77.0)
     same_key = dataclasses.replace(filled[first], tags={"tenant": "other", "retries": 2, "cached": False})
     for profile in (after, same_key):
@@ -226,6 +231,16 @@ def test_put_again_while_it_is_compacted(store, filled, problems, moment):
         check(store, filled | {first: profile}, problems)
         list(Compaction(store, grace=NOW, on_problem=problems).run())
         check(store, filled | {first: profile}, problems)
+
+
+def test_replaced_before_it_is_read(store, filled, problems):
+    """A block's name says what was listed; it must hold nothing else, or two compactions' blocks could differ."""
+    first = of_the_first_block(filled)
+    longer = dataclasses.replace(filled[first], tags={"tenant": "another name"})
+    Between(store, ".pending", lambda: LocalStorage(store.path).put(longer))
+    list(Compaction(store, grace=NOW, on_problem=problems).run())
+    assert not list(store.path.glob("blocks/v1/*/*/service=another"))
+    check(store, filled | {first: longer}, problems)
 
 
 def test_a_profile_that_reads_back_differently_stays(store, filled, problems, monkeypatch):
