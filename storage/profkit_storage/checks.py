@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TypeVar, cast
 
 MAX_SECONDS = 1e10
@@ -57,13 +58,14 @@ def seconds(path: str, column: Sequence[object], high: float = MAX_SECONDS) -> l
     return list(map(float, numbers))
 
 
-def choices(path: str, column: Sequence[object], kind: type[E]) -> list[E]:
-    """Return members of `kind`."""
-    members = {member.value: member for member in kind}
-    try:
-        return [members[text] for text in texts(path, column)]
-    except KeyError as error:
-        raise Malformed(f"{path} holds {shown(error.args[0])}: must be one of {', '.join(members)}") from None
+def words(path: str, column: Sequence[object], kind: type[enum.StrEnum]) -> list[str]:
+    """Return values of members of `kind`, as they are."""
+    members = _values(kind)
+    found = texts(path, column)
+    if not members.issuperset(found):
+        wrong = next(text for text in found if text not in members)
+        raise Malformed(f"{path} holds {shown(wrong)}: must be one of {', '.join(kind)}")
+    return found
 
 
 def parents(path: str, column: Sequence[object]) -> list[int]:
@@ -98,6 +100,11 @@ def tags(path: str, value: object) -> dict[str, object]:
         if not isinstance(content, str | int | float | None):
             raise Malformed(f"{where} is a {type(content).__name__}: must be str, int, float, bool or None")
     return cast("dict[str, object]", found)
+
+
+@lru_cache
+def _values(kind: type[enum.StrEnum]) -> frozenset[str]:
+    return frozenset(member.value for member in kind)
 
 
 def _kinds(path: str, column: Sequence[object], kinds: tuple[type, ...], what: str) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
+from typing import Any, TypeVar
 
 from profkit_storage.checks import Malformed, shown
 from profkit_storage.fields import Columns, Fields
@@ -22,8 +25,20 @@ from profkit_storage.profile import (
 )
 from profkit_storage.ulid import is_ulid, ulid_milliseconds
 
+Document = dict[str, Any]
+"""A document whose values were checked: scalars by name, and `Table`s."""
+
+Table = dict[str, list[Any]]
+"""A column for each field, all of one length."""
+
+R = TypeVar("R")
+
+_STATUSES = {status.value: status for status in Status}
+_TRIGGERS = {trigger.value: trigger for trigger in Trigger}
+_ORIGINS = {origin.value: origin for origin in Origin}
+_STATES = {state.value: state for state in State}
 _TEXTS = "operation", "category", "service", "version", "host", "python", "request_id", "trace_id", "span_id"
-_SCALARS = (
+SCALARS = (
     "id",
     *_TEXTS,
     "start_ns",
@@ -37,9 +52,9 @@ _SCALARS = (
     "pid",
     "number",
 )
-_SAMPLING = "engine", "interval", "ticks", "sampler_cpu", "unobserved", "dropped_children"
+SAMPLING = "engine", "interval", "ticks", "sampler_cpu", "unobserved", "dropped_children"
 _TABLES = "enclosing", "frames", "nodes", "samples", "branches", "children"
-_FIELDS = frozenset((*_SCALARS, "tags", "sampling", *_TABLES))
+_FIELDS = frozenset((*SCALARS, "tags", "sampling", *_TABLES))
 _MAX_WEIGHT = 1e15
 _MAX_COUNT = 2**53
 _MAX_ENCLOSING = 1_000
@@ -48,9 +63,9 @@ _MAX_ENCLOSING = 1_000
 def to_document(profile: Profile) -> dict[str, object]:
     """Return the document of a profile, unchecked: `from_document` tells whether it can be read again."""
     return {
-        **{name: getattr(profile, name) for name in _SCALARS},
+        **{name: getattr(profile, name) for name in SCALARS},
         "tags": dict(profile.tags),
-        "sampling": {name: getattr(profile.sampling, name) for name in _SAMPLING},
+        "sampling": {name: getattr(profile.sampling, name) for name in SAMPLING},
         "enclosing": _columns(Enclosing._fields, profile.enclosing),
         "frames": _columns(Frame._fields, profile.frames),
         "nodes": _columns(Node._fields, profile.nodes),
@@ -66,42 +81,62 @@ def from_document(document: object) -> Profile:
     Raises:
         Malformed: something is missing, of the wrong kind, out of range or points nowhere; the message names it.
     """
+    found = checked(document)
+    scalars = {name: found[name] for name in SCALARS}
+    scalars.update(status=_STATUSES[found["status"]], trigger=_TRIGGERS[found["trigger"]])
+    frames, samples = found["frames"], found["samples"]
+    frames = {**frames, "origin": [_ORIGINS[word] for word in frames["origin"]]}
+    samples = {**samples, "state": [_STATES[word] for word in samples["state"]]}
+    return Profile(
+        **scalars,
+        tags=found["tags"],
+        enclosing=_rows(Enclosing._make, found["enclosing"]),
+        frames=_rows(Frame._make, frames),
+        nodes=_rows(Node._make, found["nodes"]),
+        samples=_rows(Sample._make, samples),
+        children=_rows(ChildOperation._make, found["children"]),
+        branches=_rows(Branch._make, found["branches"]),
+        sampling=Sampling(**found["sampling"]),
+    )
+
+
+def checked(document: object) -> Document:
+    """Return the columns of a document, each value of its type: seconds are floats. Nothing is made of their rows.
+
+    Raises:
+        Malformed: as `from_document` does.
+    """
     fields = Fields("", document, _FIELDS)
     frames = _frames(fields)
-    nodes = _nodes(fields, len(frames))
+    nodes = _nodes(fields, len(frames["origin"]))
     branches = _branches(fields)
     start_ns = fields.integer("start_ns")
-    cpu = None if fields.get("cpu") is None else fields.number("cpu")
-    return Profile(
-        id=checked_id(fields, start_ns),
-        operation=fields.text("operation"),
-        category=fields.text("category"),
-        start_ns=start_ns,
-        wall=fields.number("wall"),
-        service=fields.text("service"),
-        status=fields.choice("status", Status),
-        trigger=fields.choice("trigger", Trigger),
-        cpu=cpu,
-        paused=fields.number("paused"),
-        threshold=fields.number("threshold"),
-        weight=fields.number("weight", _MAX_WEIGHT),
-        version=fields.text("version"),
-        host=fields.text("host"),
-        pid=fields.integer("pid"),
-        python=fields.text("python"),
-        request_id=fields.text("request_id"),
-        trace_id=fields.text("trace_id"),
-        span_id=fields.text("span_id"),
-        tags=fields.tags("tags"),
-        number=fields.integer("number"),
-        enclosing=_enclosing(fields),
-        frames=frames,
-        nodes=nodes,
-        samples=_samples(fields, len(nodes), len(branches), len(frames)),
-        children=_children(fields),
-        branches=branches,
-        sampling=_sampling(fields),
-    )
+    return {
+        "id": checked_id(fields, start_ns),
+        **{name: fields.text(name) for name in _TEXTS},
+        "start_ns": start_ns,
+        "wall": fields.number("wall"),
+        "status": fields.word("status", Status),
+        "trigger": fields.word("trigger", Trigger),
+        "cpu": None if fields.get("cpu") is None else fields.number("cpu"),
+        "paused": fields.number("paused"),
+        "threshold": fields.number("threshold"),
+        "weight": fields.number("weight", _MAX_WEIGHT),
+        "pid": fields.integer("pid"),
+        "number": fields.integer("number"),
+        "tags": fields.tags("tags"),
+        "sampling": _sampling(fields),
+        "enclosing": _enclosing(fields),
+        "frames": frames,
+        "nodes": nodes,
+        "samples": _samples(fields, len(nodes["parent"]), len(branches["parent"]), len(frames["origin"])),
+        "branches": branches,
+        "children": _children(fields),
+    }
+
+
+def _rows(make: Callable[[Iterable[Any]], R], table: Table) -> tuple[R, ...]:
+    return tuple(map(make, zip(*table.values(), strict=True)))
 
 
 def _columns(names: Sequence[str], rows: Sequence[tuple[object, ...]]) -> dict[str, Sequence[object]]:
@@ -120,76 +155,78 @@ def checked_id(fields: Fields, start_ns: int) -> str:
     return id
 
 
-def _enclosing(fields: Fields) -> tuple[Enclosing, ...]:
+def _enclosing(fields: Fields) -> Table:
     table = Columns("enclosing", fields.get("enclosing"), Enclosing._fields)
     if table.length > _MAX_ENCLOSING:
         raise Malformed(f"enclosing holds {table.length} operations, allowed are {_MAX_ENCLOSING}")
-    return tuple(map(Enclosing._make, zip(table.integers("number"), table.flags("slow"), strict=True)))
+    return {"number": table.integers("number"), "slow": table.flags("slow")}
 
 
-def _frames(fields: Fields) -> tuple[Frame, ...]:
+def _frames(fields: Fields) -> Table:
     table = Columns("frames", fields.get("frames"), Frame._fields)
-    columns = (
-        table.texts("qualname"),
-        table.texts("filename"),
-        table.integers("first_line"),
-        table.texts("module"),
-        table.texts("distribution"),
-        table.choices("origin", Origin),
-    )
-    return tuple(map(Frame._make, zip(*columns, strict=True)))
+    return {
+        "qualname": table.texts("qualname"),
+        "filename": table.texts("filename"),
+        "first_line": table.integers("first_line"),
+        "module": table.texts("module"),
+        "distribution": table.texts("distribution"),
+        "origin": table.words("origin", Origin),
+    }
 
 
-def _nodes(fields: Fields, frames: int) -> tuple[Node, ...]:
+def _nodes(fields: Fields, frames: int) -> Table:
     table = Columns("nodes", fields.get("nodes"), Node._fields)
     parent = table.integers("parent", -1, max(table.length - 2, -1))
-    for index, caller in enumerate(parent):
-        if caller >= index:
-            raise Malformed(f"nodes.parent of {index} is {caller}: must be smaller than the node's own index")
-    columns = parent, table.integers("frame", 0, frames - 1), table.integers("line")
-    return tuple(map(Node._make, zip(*columns, strict=True)))
+    if any(map(operator.ge, parent, count())):
+        index = next(index for index, caller in enumerate(parent) if caller >= index)
+        raise Malformed(
+            f"nodes.parent of {index} is {parent[index]}: must be smaller than the node's own index"
+        )
+    return {"parent": parent, "frame": table.integers("frame", 0, frames - 1), "line": table.integers("line")}
 
 
-def _samples(fields: Fields, nodes: int, branches: int, frames: int) -> tuple[Sample, ...]:
+def _samples(fields: Fields, nodes: int, branches: int, frames: int) -> Table:
     table = Columns("samples", fields.get("samples"), Sample._fields)
-    columns = (
-        table.integers("node", 0, nodes - 1),
-        table.seconds("wall"),
-        table.seconds("cpu"),
-        table.integers("branch", -1, branches - 1),
-        table.choices("state", State),
-        table.integers("holder", -1, frames - 1),
-        table.flags("inferred"),
-    )
-    return tuple(map(Sample._make, zip(*columns, strict=True)))
+    return {
+        "node": table.integers("node", 0, nodes - 1),
+        "wall": table.seconds("wall"),
+        "cpu": table.seconds("cpu"),
+        "branch": table.integers("branch", -1, branches - 1),
+        "state": table.words("state", State),
+        "holder": table.integers("holder", -1, frames - 1),
+        "inferred": table.flags("inferred"),
+    }
 
 
-def _branches(fields: Fields) -> tuple[Branch, ...]:
+def _branches(fields: Fields) -> Table:
     table = Columns("branches", fields.get("branches"), Branch._fields)
-    columns = table.texts("name"), table.parents("parent"), table.seconds("start"), table.seconds("end")
-    return tuple(map(Branch._make, zip(*columns, strict=True)))
+    return {
+        "name": table.texts("name"),
+        "parent": table.parents("parent"),
+        "start": table.seconds("start"),
+        "end": table.seconds("end"),
+    }
 
 
-def _children(fields: Fields) -> tuple[ChildOperation, ...]:
+def _children(fields: Fields) -> Table:
     table = Columns("children", fields.get("children"), ChildOperation._fields)
-    columns = (
-        table.texts("name"),
-        table.texts("category"),
-        table.seconds("start"),
-        table.seconds("end"),
-        table.tags("tags"),
-        table.parents("parent"),
-    )
-    return tuple(map(ChildOperation._make, zip(*columns, strict=True)))
+    return {
+        "name": table.texts("name"),
+        "category": table.texts("category"),
+        "start": table.seconds("start"),
+        "end": table.seconds("end"),
+        "tags": table.tags("tags"),
+        "parent": table.parents("parent"),
+    }
 
 
-def _sampling(fields: Fields) -> Sampling:
-    sampling = Fields("sampling", fields.get("sampling"), _SAMPLING)
-    return Sampling(
-        engine=sampling.text("engine"),
-        interval=sampling.number("interval"),
-        ticks=sampling.integer("ticks", 0, _MAX_COUNT),
-        sampler_cpu=sampling.number("sampler_cpu"),
-        unobserved=sampling.number("unobserved"),
-        dropped_children=sampling.integer("dropped_children", 0, _MAX_COUNT),
-    )
+def _sampling(fields: Fields) -> dict[str, object]:
+    sampling = Fields("sampling", fields.get("sampling"), SAMPLING)
+    return {
+        "engine": sampling.text("engine"),
+        "interval": sampling.number("interval"),
+        "ticks": sampling.integer("ticks", 0, _MAX_COUNT),
+        "sampler_cpu": sampling.number("sampler_cpu"),
+        "unobserved": sampling.number("unobserved"),
+        "dropped_children": sampling.integer("dropped_children", 0, _MAX_COUNT),
+    }

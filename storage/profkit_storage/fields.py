@@ -17,8 +17,8 @@ class Fields:
             raise Malformed(f"{path or 'the document'} is no object")
         self._path = path
         self._values = cast("dict[object, object]", value)
-        unknown = self._values.keys() - set(names)
-        if unknown:
+        if not self._values.keys() <= set(names):
+            unknown = self._values.keys() - set(names)
             raise Malformed(
                 f"{path or 'the document'} has {checks.shown(min(unknown, key=repr))}: is no field of it"
             )
@@ -36,19 +36,28 @@ class Fields:
 
     def text(self, key: str) -> str:
         """Return a string."""
+        value = self.get(key)
+        if type(value) is str:  # as nearly always: a check of a column costs several times as much
+            return value
         return checks.texts(self.path(key), [self.get(key)])[0]
 
     def integer(self, key: str, low: int = 0, high: int = 2**63 - 1) -> int:
         """Return an integer from `low` to `high`."""
+        value = self.get(key)
+        if type(value) is int and low <= value <= high:
+            return value
         return checks.integers(self.path(key), [self.get(key)], low, high)[0]
 
     def number(self, key: str, high: float = MAX_SECONDS) -> float:
         """Return a number from 0 to `high`."""
+        value = self.get(key)
+        if type(value) is float and 0 <= value <= high:
+            return value
         return checks.seconds(self.path(key), [self.get(key)], high)[0]
 
-    def choice(self, key: str, kind: type[E]) -> E:
-        """Return a member of `kind`."""
-        return checks.choices(self.path(key), [self.get(key)], kind)[0]
+    def word(self, key: str, kind: type[E]) -> str:
+        """Return the value of a member of `kind`."""
+        return checks.words(self.path(key), [self.get(key)], kind)[0]
 
     def tags(self, key: str) -> dict[str, object]:
         """Return names with a value each."""
@@ -82,9 +91,9 @@ class Columns:
         """Return a column of booleans."""
         return checks.flags(self._fields.path(name), self._columns[name])
 
-    def choices(self, name: str, kind: type[E]) -> list[E]:
-        """Return a column of members of `kind`."""
-        return checks.choices(self._fields.path(name), self._columns[name], kind)
+    def words(self, name: str, kind: type[E]) -> list[str]:
+        """Return a column of values of members of `kind`."""
+        return checks.words(self._fields.path(name), self._columns[name], kind)
 
     def parents(self, name: str) -> list[int]:
         """Return a column of indices into these records, -1 for a root."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 from profkit_storage.base import ProfileEntry, ProfileQuery
@@ -40,6 +41,15 @@ class KeyFilter:
         if self.since is not None and start + length <= self.since:
             return False
         return self.until is None or start < self.until
+
+    def within(self, since: int | None, until: int | None) -> KeyFilter:
+        """Return a filter for those of this one that start in [since, until), in milliseconds since the epoch."""
+        narrow = copy.copy(self)
+        if since is not None and (self.since is None or since > self.since):
+            narrow.since = since
+        if until is not None and (self.until is None or until < self.until):
+            narrow.until = until
+        return narrow
 
     def takes_service(self, key: str) -> bool:
         """Tell whether the query takes what lies under this key, by its service."""

@@ -1,10 +1,11 @@
-"""`ObjectStorage`: profiles and rollups in anything that keeps bytes under keys."""
+"""`ObjectStorage`: profiles and rollups in anything that keeps bytes under keys, each by itself or in blocks."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import chain
 
 from profkit_storage.base import (
     ProblemHandler,
@@ -14,6 +15,8 @@ from profkit_storage.base import (
     log_problem,
     log_rollup_problem,
 )
+from profkit_storage.blocks.catalog import Catalog, InBlock
+from profkit_storage.blocks.layout import BLOCK_LAYOUT, PROFILES, ROLLUPS, hours_of_both
 from profkit_storage.codec import HEADER_SIZE, MAX_SIZE, decode, decode_rollups, encode, encode_rollups
 from profkit_storage.errors import CorruptProfile, ProfileNotFound, StorageError
 from profkit_storage.keys import (
@@ -27,25 +30,29 @@ from profkit_storage.keys import (
 )
 from profkit_storage.matching import KeyFilter
 from profkit_storage.names import escape_name
-from profkit_storage.objects import Hour, ObjectStore, StoredObject
+from profkit_storage.objects import ObjectStore, StoredObject
 from profkit_storage.profile import Profile, Status
 from profkit_storage.rollup import CorruptRollups, RollupSet
 from profkit_storage.ulid import ulid_milliseconds
 
 _READ_ATTEMPTS = 3
 _Found = tuple[ProfileEntry, int]
-"""An entry, and when it was written."""
+"""An entry, and when it (or what was compacted) was written."""
+
+_Hours = Iterable[tuple[str, list[StoredObject], list[StoredObject]]]
+"""Hours, the objects of their own, and those of their blocks."""
 
 
 class ObjectStorage(ProfileStorage):
     """The store in `objects` (see `keys` for what lies where).
 
-    Of one id under two keys (a writer died while replacing it, or two wrote at once) the one that is finished, or
-    newer, counts.
+    Of one id under two keys (a writer died while replacing it, two wrote at once, or it has been compacted) the one
+    that is finished, is no compacted one, or is newer counts, in this order.
     """
 
     def __init__(self, objects: ObjectStore) -> None:
         self.objects = objects
+        self.blocks = Catalog(objects)
 
     @property
     def url(self) -> str:
@@ -63,9 +70,9 @@ class ObjectStorage(ProfileStorage):
         # Looked up before the new one is there: two writers of one id must not remove each other's.
         earlier = self._find(entry.id, escape_name(profile.service))
         if profile.status is Status.RUNNING:  # come late, from a spool: it replaces no finished one
-            finished = [other for other in earlier if other.status is not Status.RUNNING]
+            finished = self._finished(entry.id, earlier)
             if finished:
-                return finished[0]
+                return finished
         self.objects.write(entry.key, data)
         for other in earlier:
             if other.key != entry.key:
@@ -77,6 +84,14 @@ class ObjectStorage(ProfileStorage):
     def load(self, id: str) -> Profile:
         for _ in range(_READ_ATTEMPTS):
             found = self._find(id)
+            if not found or found[0].status is Status.RUNNING:
+                inside = self.blocks.find(
+                    id
+                )  # looked for after the original: that goes when the block is there
+                if inside and (not found or inside.entry.status is not Status.RUNNING):
+                    with contextlib.suppress(ProfileNotFound):
+                        return self.blocks.profile(inside)
+                    continue
             if not found:
                 break
             data = self._read(found[0])
@@ -85,6 +100,10 @@ class ObjectStorage(ProfileStorage):
         raise ProfileNotFound(f"no profile {id!r} in {self.url}")
 
     def load_entry(self, entry: ProfileEntry) -> Profile:
+        if entry.key.startswith(BLOCK_LAYOUT):
+            inside = self.blocks.find(entry.id)
+            if inside:
+                return self.blocks.profile(inside)
         data = self._read(entry) if parse_key(entry.key, entry.size) == entry else None
         return self.load(entry.id) if data is None else _decoded(data, entry)
 
@@ -92,26 +111,45 @@ class ObjectStorage(ProfileStorage):
         self, query: ProfileQuery | None = None, *, on_problem: ProblemHandler = log_problem
     ) -> Iterator[ProfileEntry]:
         wanted = KeyFilter(query)
-        hours = self.objects.hours(LAYOUT, wanted, on_problem)
-        return self._entries(hours, wanted, on_problem)
+        return self._entries(self.hours(LAYOUT, wanted, on_problem), wanted, on_problem)
 
     def delete(self, id: str) -> bool:
         # Every object of the id, or what a dead writer left behind it would come to light.
-        return self.objects.remove_all(entry.key for entry in self._find(id)) > 0
+        removed = self.objects.remove_all(entry.key for entry in self._find(id)) > 0
+        # Only then marked in blocks: a compaction that could still read the original has announced its block by now.
+        return self.blocks.bury(id) or removed
 
     def delete_entries(self, entries: Iterable[ProfileEntry]) -> int:
-        return self.objects.remove_all(entry.key for entry in entries)
+        alone: list[str] = []
+        compacted: dict[str, set[str]] = {}
+        for entry in entries:
+            if entry.key.startswith(BLOCK_LAYOUT):
+                compacted.setdefault(hour_prefix(entry.id, BLOCK_LAYOUT) or "", set()).add(entry.id)
+            else:
+                alone.append(entry.key)
+        count = self.objects.remove_all(alone)
+        for hour, ids in compacted.items():
+            count += self.blocks.let_go(self.objects.find(hour, f"{PROFILES}-"), PROFILES, ids)
+        return count
 
     def delete_rollups(self, until: datetime, *, dry_run: bool = False) -> int:
         wanted = KeyFilter(ProfileQuery(until=until))
         count = 0
-        for _, objects in self.objects.hours(ROLLUP_LAYOUT, wanted, lambda _key, _reason: None):
+        for _, objects, blocks in self.hours(ROLLUP_LAYOUT, wanted, _pass_over):
             keys = [
-                one.key
-                for one in objects
-                if (id := parse_rollup_key(one.key)) and wanted.overlaps(ulid_milliseconds(id), 1)
+                key
+                for id, key in _rollup_keys(objects, _pass_over)
+                if wanted.overlaps(ulid_milliseconds(id), 1)
             ]
-            count += len(keys) if dry_run else self.objects.remove_all(keys)
+            ids = {
+                id
+                for id, _ in self.blocks.listed(blocks, ROLLUPS, _pass_over)
+                if wanted.overlaps(ulid_milliseconds(id), 1)
+            }
+            if dry_run:
+                count += len(keys) + len(ids)
+            else:
+                count += self.objects.remove_all(keys) + self.blocks.let_go(blocks, ROLLUPS, ids)
         return count
 
     def put_rollup(self, rollups: RollupSet) -> str:
@@ -129,34 +167,44 @@ class ObjectStorage(ProfileStorage):
         on_problem: ProblemHandler = log_rollup_problem,
     ) -> Iterator[RollupSet]:
         wanted = KeyFilter(ProfileQuery(since=since, until=until, service=service))
-        hours = self.objects.hours(ROLLUP_LAYOUT, wanted, on_problem)
-        return self._rollups(hours, wanted, on_problem)
+        return self._rollups(self.hours(ROLLUP_LAYOUT, wanted, on_problem), wanted, on_problem)
+
+    def hours(self, layout: str, wanted: KeyFilter, on_problem: ProblemHandler) -> _Hours:
+        """List the hours that may hold what is wanted, in order: each with the objects of `layout` and of its blocks.
+
+        Raises:
+            StorageError: the store cannot be read.
+        """
+        return hours_of_both(self.objects, self.objects.hours(layout, wanted, on_problem), wanted, on_problem)
 
     def _entries(
-        self, hours: Iterable[Hour], wanted: KeyFilter, on_problem: ProblemHandler
+        self, hours: _Hours, wanted: KeyFilter, on_problem: ProblemHandler
     ) -> Iterator[ProfileEntry]:
-        for _, objects in hours:
+        for _, objects, blocks in hours:
             best: dict[str, _Found] = {}
-            for found in _profiles(objects, on_problem):
+            for found in chain(_profiles(objects, on_problem), self.blocks.profiles(blocks, on_problem)):
                 id = found[0].id
-                if id not in best or _rank(best[id]) < _rank(found):
+                if id not in best or rank(*best[id]) < rank(*found):
                     best[id] = found
             yield from filter(wanted.matches, (best[id][0] for id in sorted(best)))
 
-    def _rollups(
-        self, hours: Iterable[Hour], wanted: KeyFilter, on_problem: ProblemHandler
-    ) -> Iterator[RollupSet]:
-        for _, objects in hours:
-            for id, key in sorted(_rollup_keys(objects, on_problem)):
+    def _rollups(self, hours: _Hours, wanted: KeyFilter, on_problem: ProblemHandler) -> Iterator[RollupSet]:
+        for _, objects, blocks in hours:
+            found: dict[str, InBlock | str] = dict(self.blocks.listed(blocks, ROLLUPS, on_problem))
+            found.update(_rollup_keys(objects, on_problem))
+            for id, place in sorted(found.items(), key=_first):
+                key = place if isinstance(place, str) else place.manifest.original_key(place.row)
                 if wanted.overlaps(ulid_milliseconds(id), 1) and wanted.takes_service(key):
-                    rollups = self._read_rollups(id, key, on_problem)
+                    rollups = self._read_rollups(id, place, on_problem)
                     if rollups is not None:
                         yield rollups
 
-    def _read_rollups(self, id: str, key: str, on_problem: ProblemHandler) -> RollupSet | None:
+    def _read_rollups(self, id: str, place: InBlock | str, on_problem: ProblemHandler) -> RollupSet | None:
+        key = place if isinstance(place, str) else place.manifest.key
         try:
-            data = self.objects.read(key, MAX_SIZE)
-            rollups = None if data is None else decode_rollups(data, key)
+            rollups = self._load_rollups(id, place)
+        except ProfileNotFound:
+            return None
         except CorruptRollups as error:
             on_problem(key, error.reason)
             return None
@@ -168,6 +216,23 @@ class ObjectStorage(ProfileStorage):
             return None
         return rollups
 
+    def _load_rollups(self, id: str, place: InBlock | str) -> RollupSet | None:
+        if not isinstance(place, str):
+            return self.blocks.rollups(place)
+        data = self.objects.read(place, MAX_SIZE)
+        if data is not None:
+            return decode_rollups(data, place)
+        inside = self.blocks.find(id, ROLLUPS)  # compacted since it was listed
+        return None if inside is None else self.blocks.rollups(inside)
+
+    def _finished(self, id: str, earlier: Iterable[ProfileEntry]) -> ProfileEntry | None:
+        """Return what there is of a finished profile already."""
+        for entry in earlier:
+            if entry.status is not Status.RUNNING:
+                return entry
+        inside = self.blocks.find(id)
+        return inside.entry if inside and inside.entry.status is not Status.RUNNING else None
+
     def _find(self, id: str, service: str | None = None) -> list[ProfileEntry]:
         """Return every object of this id, whatever its size, the best first; perhaps only those of a service."""
         hour = hour_prefix(id)
@@ -175,7 +240,7 @@ class ObjectStorage(ProfileStorage):
             return []
         found = [(parse_key(one.key, one.size), one.modified) for one in self.objects.find(hour, id, service)]
         known = [(entry, modified) for entry, modified in found if entry]
-        return [entry for entry, _ in sorted(known, key=_rank, reverse=True)]
+        return [entry for entry, _ in sorted(known, key=_ranked, reverse=True)]
 
     def _read(self, entry: ProfileEntry) -> bytes | None:
         """Return an object's bytes; None if it was replaced or removed since it was listed."""
@@ -219,9 +284,21 @@ def _wrong(size: int, kind: str, *, named: bool) -> str:
     return ""
 
 
-def _rank(found: _Found) -> tuple[bool, int, str]:
-    entry, modified = found
-    return entry.status is not Status.RUNNING, modified, entry.key
+def rank(entry: ProfileEntry, modified: int) -> tuple[bool, bool, int, str]:
+    """Return what is the greater, the more an entry counts among those of one id."""
+    return entry.status is not Status.RUNNING, entry.key.startswith(LAYOUT), modified, entry.key
+
+
+def _pass_over(key: str, reason: str) -> None:
+    """Say nothing of what does not belong: scans do."""
+
+
+def _ranked(found: _Found) -> tuple[bool, bool, int, str]:
+    return rank(*found)
+
+
+def _first(item: tuple[str, object]) -> str:
+    return item[0]
 
 
 def _decoded(data: bytes, entry: ProfileEntry) -> Profile:

@@ -20,11 +20,11 @@ ROLLUP_SCHEMA_VERSION = 1
 
 K = TypeVar("K", str, int)
 
-_SCALARS = "id", "service", "version", "host", "pid", "start_ns", "end_ns"
-_PLAIN = "operation", "category", "calls", "errors", "seconds", "slow", "kept", "threshold"
-_DROPPED = "rollup", "reason", "count"
-_BUCKETS = "rollup", "bucket", "count"
-_FIELDS = frozenset((*_SCALARS, "rollups", "dropped", "buckets"))
+SCALARS = "id", "service", "version", "host", "pid", "start_ns", "end_ns"
+PLAIN = "operation", "category", "calls", "errors", "seconds", "slow", "kept", "threshold"
+DROPPED = "rollup", "reason", "count"
+CELLS = "rollup", "bucket", "count"
+_FIELDS = frozenset((*SCALARS, "rollups", "dropped", "buckets"))
 
 
 class CorruptRollups(CorruptProfile):
@@ -72,10 +72,10 @@ def to_document(rollups: RollupSet) -> dict[str, object]:
     """Return the document of a set, unchecked: `from_document` tells whether it can be read again."""
     rows = rollups.rollups
     return {
-        **{name: getattr(rollups, name) for name in _SCALARS},
-        "rollups": {name: [getattr(row, name) for row in rows] for name in _PLAIN},
-        "dropped": _columns(_DROPPED, [row.dropped for row in rows]),
-        "buckets": _columns(_BUCKETS, [row.histogram.counts for row in rows]),
+        **{name: getattr(rollups, name) for name in SCALARS},
+        "rollups": {name: [getattr(row, name) for row in rows] for name in PLAIN},
+        "dropped": _columns(DROPPED, [row.dropped for row in rows]),
+        "buckets": _columns(CELLS, [row.histogram.counts for row in rows]),
     }
 
 
@@ -106,7 +106,7 @@ def _columns(names: tuple[str, str, str], rows: Sequence[Mapping[K, int]]) -> ob
 
 
 def _rollups(fields: Fields) -> Iterator[Rollup]:
-    table = Columns("rollups", fields.get("rollups"), _PLAIN)
+    table = Columns("rollups", fields.get("rollups"), PLAIN)
     columns = (
         table.texts("operation"),
         table.texts("category"),
@@ -123,12 +123,12 @@ def _rollups(fields: Fields) -> Iterator[Rollup]:
 
 
 def _dropped(fields: Fields, rollups: int) -> list[dict[str, int]]:
-    table = Columns("dropped", fields.get("dropped"), _DROPPED)
+    table = Columns("dropped", fields.get("dropped"), DROPPED)
     return _counts(table, "dropped", table.texts("reason"), rollups)
 
 
 def _buckets(fields: Fields, rollups: int) -> list[dict[int, int]]:
-    table = Columns("buckets", fields.get("buckets"), _BUCKETS)
+    table = Columns("buckets", fields.get("buckets"), CELLS)
     return _counts(table, "buckets", table.integers("bucket", 0, BUCKETS - 1), rollups)
 
 

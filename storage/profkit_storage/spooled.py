@@ -98,6 +98,15 @@ class SpooledStorage(ProfileStorage):
     def load_entry(self, entry: ProfileEntry) -> Profile:
         return self.storage.load_entry(entry)
 
+    def load_many(
+        self,
+        entries: Iterable[ProfileEntry],
+        *,
+        on_problem: ProblemHandler = log_problem,
+        workers: int | None = None,
+    ) -> Iterator[tuple[ProfileEntry, Profile]]:
+        return self.storage.load_many(entries, on_problem=on_problem, workers=workers)
+
     def scan(
         self, query: ProfileQuery | None = None, *, on_problem: ProblemHandler = log_problem
     ) -> Iterator[ProfileEntry]:

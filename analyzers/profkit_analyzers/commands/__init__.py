@@ -11,6 +11,7 @@ from typing import TextIO
 import click
 
 from profkit_analyzers.commands.analyze import analyze
+from profkit_analyzers.commands.compact import compact
 from profkit_analyzers.commands.export import export
 from profkit_analyzers.commands.list import list_profiles
 from profkit_analyzers.commands.output import OutputClosed
@@ -43,6 +44,7 @@ profkit.add_command(list_profiles)
 profkit.add_command(show)
 profkit.add_command(export)
 profkit.add_command(prune_profiles)
+profkit.add_command(compact)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -54,6 +54,21 @@ def make_query(
     return ProfileQuery(since=first, until=last, operation=operation, category=category, service=service)
 
 
+def parse_age(name: str, text: str) -> timedelta:
+    """Return the time span `text` means: 0s, 30m, 2h, 7d.
+
+    Raises:
+        ConfigurationError: it means none; `name` is the option's.
+    """
+    age = _AGE.fullmatch(text.strip())
+    if age is None:
+        raise ConfigurationError(f"{name} {text!r}: must be a number and s, m, h, d or w (0s, 30m, 7d)")
+    try:
+        return timedelta(**{_UNITS[age[2]]: int(age[1])})
+    except OverflowError:
+        raise ConfigurationError(f"{name} {text!r}: is too long") from None
+
+
 def parse_time(name: str, text: str, now: datetime) -> datetime:
     """Return the time `text` means: ISO 8601, UTC unless it says otherwise, or an age before `now`.
 

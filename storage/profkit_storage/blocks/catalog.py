@@ -1,0 +1,233 @@
+"""`Catalog`: which blocks a store has, what is in them, and what was deleted out of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from profkit_storage.base import ProblemHandler, ProfileEntry
+from profkit_storage.blocks.layout import BLOCK_LAYOUT, PROFILES, BlockObjects, grouped, remove
+from profkit_storage.blocks.manifest import MAX_MANIFEST, Manifest, from_bytes
+from profkit_storage.blocks.recent import Recent
+from profkit_storage.checks import Malformed
+from profkit_storage.document import from_document
+from profkit_storage.errors import CorruptProfile, StorageError
+from profkit_storage.keys import hour_prefix
+from profkit_storage.objects import ObjectStore, StoredObject
+from profkit_storage.profile import Profile, Status
+from profkit_storage.rollup import CorruptRollups, RollupSet
+from profkit_storage.rollup import from_document as rollups_from_document
+
+if TYPE_CHECKING:
+    from profkit_storage.blocks.reading import BlockReader
+
+_MANIFESTS = 8
+_GONE = b"deleted\n"
+
+
+class _Vanished(Exception):
+    """An object is gone since it was listed."""
+
+
+class InBlock(NamedTuple):
+    """Where in a block something is: `row` of its first table."""
+
+    manifest: Manifest
+    row: int
+
+    @property
+    def entry(self) -> ProfileEntry:
+        """What is listed of the profile there."""
+        return self.manifest.entry(self.row)
+
+
+class Catalog:
+    """The blocks in `objects`. Nothing here needs Polars but `profile` and `rollups`."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+        self._manifests = Recent[StoredObject, Manifest](_MANIFESTS)
+        self._reader: BlockReader | None = None
+
+    def listed(
+        self, objects: Iterable[StoredObject], kind: str, on_problem: ProblemHandler
+    ) -> Iterator[tuple[str, InBlock]]:
+        """Yield id and place of everything in the blocks of this kind among the objects of an hour."""
+        for block in grouped(objects, on_problem):
+            manifest = self._told(block, on_problem) if block.name.startswith(kind) else None
+            if manifest:
+                for id, row in manifest.rows.items():
+                    if id not in block.gone:
+                        yield id, InBlock(manifest, row)
+
+    def profiles(
+        self, objects: Iterable[StoredObject], on_problem: ProblemHandler
+    ) -> Iterator[tuple[ProfileEntry, int]]:
+        """Yield the entry of every profile in the blocks of an hour, and when its original was written."""
+        for _, place in self.listed(objects, PROFILES, on_problem):
+            try:
+                yield place.manifest.listed(place.row)
+            except CorruptProfile as error:
+                on_problem(error.key, error.reason)
+
+    def find(self, id: str, kind: str = PROFILES) -> InBlock | None:
+        """Return where this id is, a finished profile before one that is not, a newer one before an older.
+
+        Raises:
+            CorruptProfile: it is in none, and a manifest that may tell of it is damaged.
+        """
+        damaged: list[CorruptProfile] = []
+        found: list[InBlock] = []
+        for block in self._around(id, kind):
+            try:
+                manifest = None if id in block.gone else self.manifest(block)
+                if manifest and id in manifest.rows:
+                    found.append(InBlock(manifest, manifest.rows[id]))
+            except CorruptProfile as error:
+                damaged.append(error)
+        if damaged and not found:
+            raise damaged[0]
+        return max(found, key=_rank, default=None)
+
+    def profile(self, place: InBlock) -> Profile:
+        """Return the profile at a place.
+
+        Raises:
+            CorruptProfile: the block is damaged.
+            ProfileNotFound: the block is gone.
+            StorageError: it cannot be read.
+        """
+        document = self._tables().document(place.manifest, place.row)
+        try:
+            profile = from_document(document)
+        except Malformed as error:
+            raise CorruptProfile(place.manifest.key, f"row {place.row}: {error}") from None
+        if profile.id != place.manifest.originals[place.row].id:
+            raise CorruptProfile(place.manifest.key, f"row {place.row} holds another profile, {profile.id}")
+        return profile
+
+    def rollups(self, place: InBlock) -> RollupSet:
+        """Return the set of rollups at a place.
+
+        Raises:
+            CorruptRollups: the block is damaged.
+            StorageError: as `profile`.
+        """
+        try:
+            document = self._tables().document(place.manifest, place.row)
+            return rollups_from_document(document)
+        except CorruptProfile as error:
+            raise CorruptRollups(error.key, error.reason) from None
+        except Malformed as error:
+            raise CorruptRollups(place.manifest.key, f"row {place.row}: {error}") from None
+
+    def bury(self, id: str) -> bool:
+        """Mark a profile, whose originals are gone by now, as deleted wherever it is compacted or is being so.
+
+        Returns whether it was in a block.
+        """
+        was_there = False
+        for block in self._around(id, PROFILES):
+            if id not in block.gone:
+                inside = self._holds(block, id)
+                if inside is not False:
+                    self._objects.write(block.gone_key(id), _GONE)
+                was_there = was_there or inside is True
+        return was_there
+
+    def let_go(self, objects: Iterable[StoredObject], kind: str, ids: Collection[str]) -> int:
+        """Remove what has these ids from the blocks of an hour: a block whole if that is all it still has."""
+        count = 0
+        for block in grouped(objects, _pass_over):
+            manifest = self._told(block, _pass_over) if block.name.startswith(kind) else None
+            if manifest is None:
+                continue
+            left = set(manifest.rows) - set(block.gone)
+            going = left.intersection(ids)
+            count += len(going)
+            if going and going == left:
+                self.drop(block)
+                continue
+            for id in going:
+                self._objects.write(block.gone_key(id), _GONE)
+        return count
+
+    def drop(self, block: BlockObjects) -> None:
+        """Remove a block and all that is in it; what of it is left if this is killed is removed by a compaction.
+
+        Raises:
+            StorageError: something of it cannot be removed.
+        """
+        remove(self._objects, block)
+
+    def manifest(self, block: BlockObjects) -> Manifest | None:
+        """Return the manifest of a block; None if it has none (yet, or any more).
+
+        Raises:
+            CorruptProfile: it is damaged.
+            StorageError: it cannot be read.
+        """
+        stored = block.manifest
+        if stored is None:
+            return None
+        try:
+            return self._manifests.get(stored, lambda: self._read_manifest(stored.key))
+        except _Vanished:
+            return None
+
+    def _read_manifest(self, key: str) -> Manifest:
+        data = self._objects.read(key, MAX_MANIFEST)
+        if data is None:
+            raise _Vanished
+        return from_bytes(data, key)
+
+    def _told(self, block: BlockObjects, on_problem: ProblemHandler) -> Manifest | None:
+        try:
+            return self.manifest(block)
+        except CorruptProfile as error:
+            on_problem(error.key, error.reason)
+        except StorageError as error:
+            on_problem(block.manifest_key, str(error))
+        return None
+
+    def _holds(self, block: BlockObjects, id: str) -> bool | None:
+        """Tell whether a block holds this id; None if that is not known: it is being written, or is damaged."""
+        try:
+            manifest = self.manifest(block)
+        except CorruptProfile:
+            return None
+        return None if manifest is None else id in manifest.rows
+
+    def _around(self, id: str, kind: str) -> list[BlockObjects]:
+        """Return the blocks of the hour that an id lies in."""
+        hour = hour_prefix(id, BLOCK_LAYOUT)
+        return grouped(self._objects.find(hour, f"{kind}-"), _pass_over) if hour else []
+
+    def _tables(self) -> BlockReader:
+        if self._reader is None:
+            self._reader = _new_reader(self._objects)
+        return self._reader
+
+
+def _new_reader(objects: ObjectStore) -> BlockReader:
+    try:
+        from profkit_storage.blocks.reading import BlockReader
+    except ModuleNotFoundError as error:
+        if error.name != "polars":
+            raise
+        raise missing_polars() from None
+    return BlockReader(objects)
+
+
+def missing_polars() -> StorageError:
+    """Return the error that says how to get Polars."""
+    return StorageError("compacted profiles are read and written by Polars: install profkit[analyze]")
+
+
+def _pass_over(key: str, reason: str) -> None:
+    """Say nothing of what is no part of a block: scans do."""
+
+
+def _rank(place: InBlock) -> tuple[bool, int, str]:
+    one = place.manifest.originals[place.row]
+    return f".{Status.RUNNING}." not in one.name, one.modified, place.manifest.block
