@@ -30,6 +30,7 @@ from profkit_storage.formats import json as plain
 from profkit_storage.formats.boxes import boxes_of
 from profkit_storage.formats.names import safe
 from profkit_storage.formats.pyinstrument import from_session, merged_session, to_session
+from profkit_storage.functions import function_name
 from profkit_storage.merging import MergedProfile
 from profkit_storage.ulid import is_ulid, new_ulid
 
@@ -193,10 +194,6 @@ def test_a_merge_is_the_sum_of_what_is_in_it(weighted: list[tuple[Profile, float
 Seconds = dict[tuple[str, ...], float]
 
 
-def _dotted(frame: Frame) -> str:
-    return f"{frame.module}.{frame.qualname}" if frame.module else frame.qualname
-
-
 def _folded(name: str) -> str:
     return name.replace(";", ",")
 
@@ -228,7 +225,7 @@ def of_speedscope(text: str) -> Seconds:
 
 def of_pprof(reader: Any, profile: Profile) -> Seconds:
     found: Seconds = defaultdict(float)
-    names = {_dotted(frame): frame.qualname for frame in profile.frames}
+    names = {function_name(frame): frame.qualname for frame in profile.frames}
     for stack, (wall, _), _ in reader.stacks():
         found[tuple(names[function.name] for function in reversed(stack))] += wall / 1e9
     return found
@@ -236,7 +233,7 @@ def of_pprof(reader: Any, profile: Profile) -> Seconds:
 
 def of_folded(profile: Profile) -> Seconds:
     found: Seconds = defaultdict(float)
-    names = {_folded(_dotted(frame)): frame.qualname for frame in profile.frames}
+    names = {_folded(function_name(frame)): frame.qualname for frame in profile.frames}
     for line in folded.render(profile).split("\n")[:-1]:
         stack, _, wall = line.rpartition(" ")
         found[tuple(names[name] for name in stack.split(";"))] += int(wall) / 1e6

@@ -48,7 +48,8 @@ def test_all_but_json_can_carry_a_merge(make_profile):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_renders_an_empty_profile(make_profile, name):
-    assert FORMATS[name](make_profile(stacks=[], wall=1.0))
+    rendered = FORMATS[name](make_profile(stacks=[], wall=1.0))
+    assert rendered or name == "folded", "no stack, no line"
 
 
 def test_json_is_ascii_with_tags_children_and_branches(make_profile):

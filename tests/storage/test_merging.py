@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 
 import pytest
 
@@ -161,6 +162,18 @@ def test_a_child_of_another_name_is_found_by_its_time(make_profile):
     assert marked(profile) == ["ask", "main", "", ""]
 
 
+def test_the_lines_of_a_function_are_one_place(make_profile):
+    profile = make_profile(
+        stacks=[(["main", "read", LIBRARY], 1.0), (["main", "read", "x"], 1.0), (["main"], 1.0)],
+        children=(ChildOperation("db.orders", "db", 0.0, 2.0, {}),),
+    )
+    nodes = list(profile.nodes)
+    nodes.append(nodes[1]._replace(line=77))
+    nodes.append(nodes[3]._replace(parent=4))
+    samples = (profile.samples[0], profile.samples[1]._replace(node=5), profile.samples[2])
+    assert marked(replace(profile, nodes=tuple(nodes), samples=samples)) == ["read"]
+
+
 def test_what_was_not_observed_moves_no_child(make_profile):
     stacks = [(["main", "first"], 1.0), (["main", "second"], 1.0)]
     profile = make_profile(
@@ -172,18 +185,45 @@ def test_what_was_not_observed_moves_no_child(make_profile):
     assert marked(profile) == ["second"]
 
 
-def test_side_by_side_time_says_nothing(make_profile):
+def test_side_by_side_a_child_is_where_all_that_lasted_as_long_agree(make_profile):
+    stacks = [(["main", "a"], 1.0), (["main", "b"], 1.0), (["main", "b"], 1.0), (["main", "c"], 1.0)]
+    profile = make_profile(
+        stacks=stacks,
+        branches=(Branch("t0", -1, 0.0, 4.0), Branch("t1", -1, 0.0, 4.0), Branch("t2", -1, 0.0, 3.0)),
+        children=(
+            ChildOperation("long", "", 0.1, 4.0, {}),
+            ChildOperation("short", "", 0.1, 3.9, {}),
+            ChildOperation("both", "", 1.0, 3.0, {}),
+        ),
+    )
+    branches = {"one": (2, 0, 1, 2), "itself": (-1, 0, 1, 2)}
+    found = {}
+    for name, numbers in branches.items():
+        samples = tuple(
+            sample._replace(branch=number) for sample, number in zip(profile.samples, numbers, strict=True)
+        )
+        found[name] = marked(replace(profile, samples=samples))
+    assert found == {"one": ["b", "b", "b"], "itself": ["", "", "b"]}
+
+
+def test_inferred_samples_say_nothing_of_a_child(make_profile):
+    profile = make_profile(
+        stacks=[(["main", "a"], 1.0), (["main", "b"], 1.0), (["main", "a"], 1.0)],
+        children=(ChildOperation("x", "", 0.0, 3.0, {}),),
+    )
+    inferred = profile.samples[1]._replace(inferred=True)
+    assert marked(profile) == ["main"]
+    assert marked(replace(profile, samples=(profile.samples[0], inferred, profile.samples[2]))) == ["a"]
+
+
+def test_a_name_tells_side_by_side_too(make_profile):
     profile = make_profile(
         stacks=[(["main", "a"], 1.0), (["main", "b"], 1.0)],
         branches=(Branch("t", -1, 0.0, 2.0),),
         children=(ChildOperation("x", "", 0.0, 2.0, {}), ChildOperation("b", "", 0.0, 2.0, {})),
     )
     samples = (profile.samples[0], profile.samples[1]._replace(branch=0))
-    profile = make_profile(
-        **{name: getattr(profile, name) for name in ("frames", "nodes", "branches", "children", "wall")},
-        samples=samples,
-    )
-    assert marked(profile) == ["", "b"]
+    assert marked(replace(profile, samples=samples)) == ["", "b"]
 
 
 def test_marks_are_summed_by_place_and_name(make_profile):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from profkit_storage.categories import CategoryTable, Kind
+from profkit_storage.functions import function_name
 from profkit_storage.merging import MergedProfile, Spent
 from profkit_storage.profile import Frame, Origin, State
 
@@ -60,11 +61,6 @@ def boxes_of(merged: MergedProfile, table: CategoryTable) -> list[Box]:
     return _sorted(_Folded(merged, table).boxes)
 
 
-def function_of(frame: Frame) -> str:
-    """Return `module.qualname`, or the qualname where the module is not known."""
-    return f"{frame.module}.{frame.qualname}" if frame.module else frame.qualname
-
-
 def spent_by_category(boxes: Sequence[Box]) -> dict[str, float]:
     """Return the boxes' own seconds by category, those in a state of the runtime under `runtime`."""
     found: dict[str, float] = dict.fromkeys(CATEGORIES, 0.0)
@@ -88,7 +84,7 @@ class _Folded:
 
     def __init__(self, merged: MergedProfile, table: CategoryTable) -> None:
         self._merged = merged
-        self._identities = [(function_of(frame), frame.origin, _place(frame)) for frame in merged.frames]
+        self._identities = [(function_name(frame), frame.origin, _place(frame)) for frame in merged.frames]
         self._shades = _Shades(merged.frames, table)
         self._known: dict[tuple[int, object], int] = {}
         self._of_box = [_Shade("own")]
@@ -129,7 +125,7 @@ class _Folded:
             box = self.boxes[places[part.node]]
             box.own[part.state] = box.own.get(part.state, 0.0) + spent.wall
             if part.holder >= 0:
-                name = function_of(self._merged.frames[part.holder])
+                name = function_name(self._merged.frames[part.holder])
                 box.held_by[name] = box.held_by.get(name, 0.0) + spent.wall
 
     def _add_marks(self, places: Sequence[int]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Sequence
 
-from profkit_storage.formats.boxes import RUNTIME_STATES, UNOBSERVED, Box, function_of
+from profkit_storage.formats.boxes import RUNTIME_STATES, UNOBSERVED, Box
 from profkit_storage.formats.names import writable
+from profkit_storage.functions import function_name
 from profkit_storage.profile import State
 
 SHADED = State.WAITING, State.STARVED, State.HELD, State.GC
@@ -43,7 +44,8 @@ def drawn(boxes: Sequence[Box], width: int) -> str:
     parts: list[str] = []
     for index in shown:
         left, top = lefts[index] * scale, depths[index] * _ROW
-        parts += _drawn_box(boxes[index], boxes[0].seconds, (left, top, scale))
+        kind = boxes[index].category if index else "whole"
+        parts += _drawn_box(boxes[index], kind, boxes[0].seconds, (left, top, scale))
     return (
         f'<svg class="flame" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="Flame graph of {_text(boxes[0].frame.qualname)}">{"".join(parts)}</svg>'
@@ -66,13 +68,13 @@ def _places(boxes: Sequence[Box]) -> tuple[list[float], list[int]]:
     return lefts, depths
 
 
-def _drawn_box(box: Box, whole: float, place: tuple[float, float, float]) -> Iterator[str]:
+def _drawn_box(box: Box, kind: str, whole: float, place: tuple[float, float, float]) -> Iterator[str]:
     left, top, scale = place
     width = max(box.seconds * scale - 1, 0.5)
     share = box.seconds / whole if whole > 0 else 0.0
     marks = "".join(f"; operation {mark.name}" for mark in box.marks)
-    title = f"{function_of(box.frame)}: {in_seconds(box.seconds)}, {share:.1%}{marks}"
-    yield f'<g class="box {box.category}"><title>{_text(title)}</title>'
+    title = f"{function_name(box.frame)}: {in_seconds(box.seconds)}, {share:.1%}{marks}"
+    yield f'<g class="box {kind}"><title>{_text(title)}</title>'
     yield f'<rect class="fill" x="{left:.2f}" y="{top}" width="{width:.2f}" height="{_ROW - 1}"/>'
     end = left + box.seconds * scale
     for state, seconds in reversed(_own(box)):

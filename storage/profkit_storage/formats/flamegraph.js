@@ -66,7 +66,7 @@
     const said = [name(box)];
     if (module(box)) said.push(module(box));
     said.push(inSeconds(total[box]), `${share(total[box], total[0])} of all`);
-    said.push(data.labels[boxes.category[box]]);
+    if (box) said.push(data.labels[boxes.category[box]]);
     for (const [state, seconds] of own[box] ?? []) said.push(`${inSeconds(seconds)} ${state} by itself`);
     for (const [mark] of marks.get(box) ?? []) said.push(`operation ${texts[mark]}`);
     return said.join(", ");
@@ -91,7 +91,7 @@
     const x = above ? 0 : (left[box] - left[zoomed]) * scale;
     const wide = above ? width : total[box] * scale;
     const y = (depth[box] - base) * ROW;
-    const category = data.categories[boxes.category[box]];
+    const category = box ? data.categories[boxes.category[box]] : "whole";
     const group = made("g", {
       class: `box ${category}${above ? " above" : ""}${matches?.has(box) ? " hit" : ""}`,
       role: "treeitem", tabindex: -1, "data-box": box, "aria-label": described(box),
@@ -196,7 +196,7 @@
       + (zoomed ? `, ${share(total[box], total[zoomed])} of what is zoomed into` : ""));
     const alone = ownOf(box);
     line("its own", alone ? (own[box] ?? []).map(([state, seconds]) => `${inSeconds(seconds)} ${state}`).join(", ") : "none");
-    line("of", data.labels[boxes.category[box]]);
+    if (box) line("of", data.labels[boxes.category[box]]);
     if (held.has(box)) line("loop held by", held.get(box).slice(0, 3).map(([by, seconds]) => `${texts[by]} (${inSeconds(seconds)})`).join(", "));
     if (marks.has(box)) line("operations", marks.get(box).slice(0, 4).map(([mark, category, calls, seconds]) =>
       `${texts[mark]}${texts[category] ? ` (${texts[category]})` : ""}: ${counted(calls, "call")}, ${inSeconds(seconds)}`).join("; "));

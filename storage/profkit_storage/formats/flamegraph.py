@@ -20,13 +20,13 @@ from profkit_storage.formats.boxes import (
     UNOBSERVED,
     Box,
     boxes_of,
-    function_of,
     spent_by_category,
     spent_by_state,
 )
 from profkit_storage.formats.flame_svg import SHADED, drawn, in_seconds, patterns
 from profkit_storage.formats.names import writable
 from profkit_storage.formats.policy import policy
+from profkit_storage.functions import function_name
 from profkit_storage.merging import MergedProfile
 from profkit_storage.profile import Profile, State
 
@@ -260,25 +260,28 @@ def _state_items(boxes: Sequence[Box]) -> Iterator[str]:
         seconds = in_seconds(spent[state]) if spent[state] else "none"
         swatch = f'<svg class="swatch plain" aria-hidden="true">{fill}</svg>'
         yield f"<li>{swatch}{_STATE_LABELS[state]} <b>{seconds}</b></li>"
+    if any(box.marks for box in boxes):
+        edge = '<rect class="mark" width="4" height="100%"/>'
+        yield f'<li><svg class="swatch plain" aria-hidden="true">{edge}</svg>other operations ran in it</li>'
 
 
 def _hottest(boxes: Sequence[Box]) -> Iterator[str]:
     """Yield a table of the functions with most seconds of their own."""
-    found: dict[tuple[str, str], tuple[float, float]] = {}
-    for index, box in enumerate(boxes):
-        own = sum(box.own.values())
-        key = function_of(box.frame), box.category
-        spent, most = found.get(key, (0.0, 0.0))
-        if own and index:
-            found[key] = spent + own, max(most, box.seconds)
+    found: dict[tuple[str, str], float] = {}
+    for box in boxes[1:]:
+        # What waits has no name of its own worth reading.
+        name = function_name(box.frame)
+        key = f"{function_name(boxes[box.parent].frame)} {name}" if name == "[await]" else name, box.category
+        if box.own:
+            found[key] = found.get(key, 0.0) + sum(box.own.values())
     if not found:
         return
-    rows = sorted(found.items(), key=lambda item: (-item[1][0], item[0]))[:_HOTTEST]
+    rows = sorted(found.items(), key=lambda item: (-item[1], item[0]))[:_HOTTEST]
     total = boxes[0].seconds or 1.0
     cells = "".join(
         f"<tr><td>{in_seconds(own)}</td><td>{own / total:.1%}</td><td>{_text(name)}</td>"
         f'<td><span class="swatch {category}"></span>{_LABELS.get(category, category)}</td></tr>'
-        for (name, category), (own, _) in rows
+        for (name, category), own in rows
     )
     yield (
         '<section aria-labelledby="flame-hottest"><h2 id="flame-hottest">Functions by seconds of their own</h2>'

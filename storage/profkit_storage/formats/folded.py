@@ -9,6 +9,7 @@ characters as U+FFFD. Stacks are in order of their names; those of less than hal
 from __future__ import annotations
 
 from profkit_storage.formats.names import writable
+from profkit_storage.functions import function_name
 from profkit_storage.merging import MergedProfile
 from profkit_storage.profile import Frame, Profile
 
@@ -33,5 +34,4 @@ def render_merged(merged: MergedProfile) -> str:
 
 
 def _name(frame: Frame) -> str:
-    name = f"{frame.module}.{frame.qualname}" if frame.module else frame.qualname
-    return writable(name).replace(";", ",")
+    return writable(function_name(frame)).replace(";", ",")

@@ -13,6 +13,7 @@ from typing import Any
 from profkit_storage.errors import ConfigurationError
 from profkit_storage.formats.names import writable
 from profkit_storage.formats.pprof_schema import profile_class
+from profkit_storage.functions import function_name
 from profkit_storage.merging import MergedProfile, Part, Spent
 from profkit_storage.profile import Frame, Origin, Profile
 
@@ -103,12 +104,12 @@ class _Writer:
         if known is None:
             known = self._functions[index] = len(self._functions) + 1
             frame = self._merged.frames[index]
-            name = f"{frame.module}.{frame.qualname}" if frame.module else frame.qualname
+            name = function_name(frame)
             self._message.function.add(
                 id=known,
                 name=self._string(name),
                 # A name that is the system's too is taken for C++, and loses its <locals> as template arguments.
-                system_name=self._string(frame.qualname if frame.module else ""),
+                system_name=self._string(frame.qualname if frame.qualname != name else ""),
                 filename=self._string(frame.filename),
                 start_line=frame.first_line,
             )
