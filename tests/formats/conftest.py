@@ -101,6 +101,9 @@ class PprofReader:
         self.top = fields(gzip.decompress(data))
         self.strings = [bytes(text).decode() for text in self.top[6]]
         self.mappings = {one[1][0]: self._text(one, 5) for one in map(fields, self.top[3])}
+        self.all_told = all(
+            [one[flag] for flag in (7, 8, 9, 10)] == [[1]] * 4 for one in map(fields, self.top[3])
+        )
         functions = {one[1][0]: one for one in map(fields, self.top[5])}
         self.locations: dict[object, Function] = {}
         for location in map(fields, self.top[4]):
