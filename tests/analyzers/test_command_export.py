@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import pytest
 
 from profkit_analyzers.cli import main
-from profkit_storage import Trigger, open_storage
+from profkit_storage import Enclosing, Trigger, open_storage
 from profkit_storage.formats import FORMATS, MERGED_FORMATS
 
 DAY = 86_400 * 10**9
@@ -99,6 +99,24 @@ def test_a_query_is_merged_without_captures_by_hand(profkit, store, options, exp
     assert ("1 capture by hand left out" in err) == (
         not options or ("2026-03-15" in options[1] and "--since" in options)
     )
+
+
+def test_what_ran_inside_another_is_counted_there_unless_it_is_asked_for(profkit, tmp_path, make_profile):
+    with open_storage(tmp_path) as storage:
+        outer = make_profile(
+            stacks=[(["m:outer", "m:inner"], 2.0)], start_ns=FIRST, operation="outer", number=1
+        )
+        fields = {"start_ns": FIRST + 10**8, "number": 2, "enclosing": (Enclosing(1, slow=True),)}
+        inner = make_profile(stacks=[(["m:inner"], 1.0)], operation="inner", **fields)
+        for profile in (outer, inner):
+            storage.put(profile)
+    code, out, err = profkit("export", tmp_path, "--format", "folded")
+    assert (code, folded(out)) == (0, {"m.outer;m.inner": 2_000_000})
+    assert err == "1 profile merged, 2.00 s; 1 that ran inside others counted there\n"
+    out = profkit("export", tmp_path, "--format", "folded", "--operation", "inner")[1]
+    assert folded(out) == {"m.inner": 1_000_000}
+    out = profkit("export", outer.id, inner.id, tmp_path, "--format", "folded")[1]
+    assert folded(out) == {"m.outer;m.inner": 2_000_000, "m.inner": 1_000_000}
 
 
 def test_captures_by_hand_are_merged_by_their_ids(profkit, store):

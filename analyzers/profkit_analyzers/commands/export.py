@@ -14,14 +14,15 @@ from profkit_analyzers.commands.lookup import find_profile, load_profile
 from profkit_analyzers.commands.output import write, write_bytes
 from profkit_analyzers.commands.progress import ProgressBar
 from profkit_analyzers.commands.skipped import Skipped
+from profkit_analyzers.nesting import placed
 from profkit_analyzers.reporters.figures import by_hand, counted, seconds
 from profkit_analyzers.reporters.terminal import printable
 from profkit_storage import (
     ConfigurationError,
     Profile,
-    ProfileEntry,
     ProfileNotFound,
     ProfileQuery,
+    ProfileStorage,
     StorageError,
     Trigger,
     open_storage,
@@ -52,7 +53,8 @@ def export(
     """Write the profile ID of STORE in another tool's format. The first letters of an id do.
 
     Several ids, or no id and options that choose profiles, are merged into one: the same stacks summed, each profile
-    times the slow operations it stands for. Captures by hand are merged by their ids only.
+    times the slow operations it stands for. By options, no second is counted twice: captures by hand are left out, and
+    what ran inside another operation that is merged.
     """
     query = make_query(since, until, operation, category, service)
     chosen = Chosen.of(words)
@@ -84,43 +86,67 @@ def _check(chosen: Chosen, query: ProfileQuery, format: str) -> None:
 
 def _merged(chosen: Chosen, query: ProfileQuery) -> MergedProfile:
     """Return the profiles with these ids, or those the query takes, as one; say on standard error what is in it."""
-    merged, skipped, captures = MergedProfile(), Skipped(), _Captures()
+    merged, taken = MergedProfile(), _Taken(chosen.store)
     with open_storage(chosen.store, create=False) as storage, ProgressBar("merging profiles") as bar:
-
-        def profiles() -> Iterator[Profile | None]:
-            if chosen.ids:
-                for id in dict.fromkeys(chosen.ids):
-                    yield find_profile(id, chosen.store, storage)
-                return
-            for entry in storage.scan(query, on_problem=skipped.add):
-                yield None if captures.holds(entry) else skipped.load(storage, entry)
-
-        total = len(chosen.ids) or (storage.stats(query).total.profiles if bar.wanted else 0)
-        for done, profile in enumerate(profiles(), start=1):
-            if profile is not None:
-                merged.add(profile, weight_of(profile))
-            if bar.wanted:
-                bar.update(done, max(done, total))
-    note = captures.note() + skipped.note()
+        profiles = taken.by_ids(storage, chosen.ids) if chosen.ids else taken.by_query(storage, query, bar)
+        for profile in profiles:
+            merged.add(profile, weight_of(profile))
     if not merged.count:
-        raise ProfileNotFound(f"no profiles that match in {chosen.store}{note}")
-    said = f"{counted(merged.count, 'profile')} merged, {seconds(merged.wall)}{note}"
+        raise ProfileNotFound(f"no profiles that match in {chosen.store}{taken.note()}")
+    said = f"{counted(merged.count, 'profile')} merged, {seconds(merged.wall)}{taken.note()}"
     click.echo(printable(said), err=True)
     return merged
 
 
-class _Captures:
-    """Counts the captures by hand: their threads' seconds are no operation's, and may hold those of many."""
+class _Taken:
+    """Yields the profiles to merge, one by one, and counts what it leaves out."""
 
-    def __init__(self) -> None:
-        self._count = 0
+    def __init__(self, store: str) -> None:
+        self._store = store
+        self._skipped = Skipped()
+        self._captures = 0
+        self._nested = 0
 
-    def holds(self, entry: ProfileEntry) -> bool:
-        self._count += entry.trigger is Trigger.MANUAL
-        return entry.trigger is Trigger.MANUAL
+    def by_ids(self, storage: ProfileStorage, ids: Sequence[str]) -> Iterator[Profile]:
+        """Yield those with the ids, each once."""
+        seen: set[str] = set()
+        for id in ids:
+            profile = find_profile(id, self._store, storage)
+            if profile.id not in seen:
+                seen.add(profile.id)
+                yield profile
+
+    def by_query(self, storage: ProfileStorage, query: ProfileQuery, bar: ProgressBar) -> Iterator[Profile]:
+        """Yield what the query takes, but for what would be counted twice.
+
+        A capture by hand may hold the seconds of many operations; those of an operation that ran inside another are in
+        that one's profile.
+        """
+        for found in placed(self._operations(storage, query, bar)):
+            if found.nested:
+                self._nested += 1
+            else:
+                yield found.profile
 
     def note(self) -> str:
-        return f"; {by_hand(self._count)} left out" if self._count else ""
+        """Return what was left out, "" for nothing."""
+        captures = f"; {by_hand(self._captures)} left out" if self._captures else ""
+        nested = f"; {self._nested:,} that ran inside others counted there" if self._nested else ""
+        return captures + nested + self._skipped.note()
+
+    def _operations(
+        self, storage: ProfileStorage, query: ProfileQuery, bar: ProgressBar
+    ) -> Iterator[Profile]:
+        total = storage.stats(query).total.profiles if bar.wanted else 0
+        for done, entry in enumerate(storage.scan(query, on_problem=self._skipped.add), start=1):
+            if entry.trigger is Trigger.MANUAL:
+                self._captures += 1
+            else:
+                profile = self._skipped.load(storage, entry)
+                if profile is not None:
+                    yield profile
+            if bar.wanted:
+                bar.update(done, max(done, total))
 
 
 def _to_stdout(rendered: str | bytes) -> None:
