@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from profkit_storage import ChildOperation, Frame, Origin, Profile, Sampling, State
 from profkit_storage.categories import default_categories
+from profkit_storage.formats import boxes as boxes_module
 from profkit_storage.formats import flamegraph
 from profkit_storage.formats.boxes import CATEGORIES, Box, boxes_of, spent_by_category
 from profkit_storage.merging import MergedProfile
@@ -85,6 +86,19 @@ def test_what_was_not_observed_is_a_box_by_itself(make_profile):
     assert names(boxes) == ["agent.route", "root", "[not observed]"]
     assert boxes[0].seconds == pytest.approx(1.5)
     assert spent_by_category(boxes)["unknown"] == pytest.approx(0.5)
+
+
+def test_of_too_many_boxes_the_small_ones_are_one(make_profile, monkeypatch):
+    monkeypatch.setattr(boxes_module, "MAX_BOXES", 30)
+    stacks = [(["root", f"f{index % 20}", f"g{index}", "h"], 1.0 + index / 100) for index in range(100)]
+    boxes = tree(make_profile(stacks=stacks))
+    assert len(boxes) == 30 + names(boxes).count("[smaller ones]")
+    whole = sum(seconds for _, seconds in stacks)
+    assert boxes[0].seconds == pytest.approx(whole)
+    assert sum(sum(box.own.values()) for box in boxes) == pytest.approx(whole)
+    for index, box in enumerate(boxes):
+        below = sum(other.seconds for other in boxes if other.parent == index)
+        assert box.seconds == pytest.approx(below + sum(box.own.values()))
 
 
 def test_seconds_of_the_loop_and_the_collector_are_the_runtimes(make_profile):

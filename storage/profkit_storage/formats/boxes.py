@@ -5,8 +5,9 @@ Lines, versions and deploy paths do not split a box: a function is its module an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import nlargest
 from typing import NamedTuple
 
 from profkit_storage.categories import CategoryTable, Kind
@@ -21,6 +22,8 @@ UNOBSERVED = "not observed"
 """Stands beside the states, for the seconds that no sample accounts for."""
 
 RUNTIME_STATES: frozenset[str] = frozenset({State.STARVED, State.HELD, State.GC})
+MAX_BOXES = 20_000
+SMALLER = "[smaller ones]"
 _SHOWN_MARKS = 20
 _NOTHING = 1e-6
 _AWAIT = Frame("[await]", "", 0, "", "", Origin.SYNTHETIC)
@@ -56,9 +59,10 @@ class Box:
 def boxes_of(merged: MergedProfile, table: CategoryTable) -> list[Box]:
     """Return the tree of a merge, callers before what they call, of neighbours the one with most seconds first.
 
-    The first box stands for all of it. What was not observed is a box of its own below that one.
+    The first box stands for all of it. What was not observed is a box of its own below that one. Of more than
+    `MAX_BOXES` the largest are kept, and the others below each of them are one box.
     """
-    return _sorted(_Folded(merged, table).boxes)
+    return _sorted(_largest(_Folded(merged, table).boxes))
 
 
 def spent_by_category(boxes: Sequence[Box]) -> dict[str, float]:
@@ -178,6 +182,38 @@ def _place(frame: Frame) -> str:
 
 def _made_up(name: str) -> Frame:
     return Frame(name, "", 0, "", "", Origin.SYNTHETIC)
+
+
+def _largest(boxes: list[Box]) -> list[Box]:
+    if len(boxes) <= MAX_BOXES:
+        return boxes
+    # Of boxes of one size those met first: a box is never kept without its parent.
+    kept = set(nlargest(MAX_BOXES, range(len(boxes)), key=lambda index: (boxes[index].seconds, -index)))
+    found: list[Box] = []
+    places: list[int] = []
+    smaller: dict[int, int] = {}
+    for index, box in enumerate(boxes):
+        above = places[box.parent] if index else -1
+        if index in kept:
+            box.parent = above
+            places.append(len(found))
+            found.append(box)
+            continue
+        if box.parent in kept:
+            if above not in smaller:
+                smaller[above] = len(found)
+                found.append(Box(above, _made_up(SMALLER), "unknown"))
+            above = smaller[above]
+            found[above].seconds += box.seconds
+        places.append(above)
+        _add_up(found[above].own, box.own)
+        _add_up(found[above].held_by, box.held_by)
+    return found
+
+
+def _add_up(into: dict[str, float], seconds: Mapping[str, float]) -> None:
+    for key, value in seconds.items():
+        into[key] = into.get(key, 0.0) + value
 
 
 def _sorted(boxes: Sequence[Box]) -> list[Box]:
