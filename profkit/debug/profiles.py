@@ -57,13 +57,15 @@ async def profile(call: Call) -> Response:
     if form is None:
         described = await workers.run_alone(lambda: summary(found, call.context.masker))
         return await answer(call, {"profile": described}, "profile.html")
-    text = await workers.run_alone(lambda: FORMATS[form](found), within=_LOOK_TIMEOUT)
     if form == "html":
+        text = await workers.run_alone(lambda: html.render(found), within=_LOOK_TIMEOUT)
         policy = await workers.run_alone(lambda: html.content_security_policy(text))
         return Response(text, headers={"content-security-policy": policy}, media_type="text/html")
     kind, ending = _DOWNLOADS[form]
     headers = {"content-disposition": f'attachment; filename="{found.id}.{ending}"'}
-    return Response(text.encode("utf-8", "replace"), headers=headers, media_type=kind)
+    file = await workers.run_alone(lambda: FORMATS[form](found), within=_LOOK_TIMEOUT)
+    content = file.encode("utf-8", "replace") if isinstance(file, str) else file
+    return Response(content, headers=headers, media_type=kind)
 
 
 def _query(parameters: Parameters) -> ProfileQuery:

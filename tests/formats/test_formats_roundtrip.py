@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import defaultdict
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -23,10 +24,14 @@ from profkit_storage import (
     State,
     Trigger,
 )
+from profkit_storage.categories import default_categories
+from profkit_storage.formats import flamegraph, folded, pprof, speedscope
 from profkit_storage.formats import json as plain
-from profkit_storage.formats import speedscope
+from profkit_storage.formats.boxes import boxes_of
 from profkit_storage.formats.names import safe
-from profkit_storage.formats.pyinstrument import from_session, to_session
+from profkit_storage.formats.pyinstrument import from_session, merged_session, to_session
+from profkit_storage.functions import function_name
+from profkit_storage.merging import MergedProfile
 from profkit_storage.ulid import is_ulid, new_ulid
 
 NAMES = st.text(max_size=12).filter(lambda text: safe(text) == text)
@@ -42,7 +47,9 @@ PYTHON = st.builds(
     QUALNAMES,
     FILES,
     st.integers(0, 10**6),
-    st.just("m"),
+    st.just(
+        "some.module"
+    ),  # longer than any name here, so that no name can be that of another with its module
     st.just(""),
     st.sampled_from([Origin.APPLICATION, Origin.STDLIB, Origin.SITE_PACKAGES]),
 )
@@ -147,6 +154,104 @@ def test_speedscope_holds_every_second_of_every_stack(profile: Profile) -> None:
         for stack, seconds in zip(timeline["samples"], timeline["weights"], strict=True):
             total[tuple(frames[index]["name"] for index in stack)] += seconds
     assert total == pytest.approx(names_and_seconds(profile))
+
+
+@settings(max_examples=30, deadline=None)
+@given(profile=profiles())
+def test_every_format_gives_back_the_same_seconds_of_the_same_stacks(
+    read_pprof: Any, profile: Profile
+) -> None:
+    expected = {stack: wall for stack, wall in names_and_seconds(profile).items() if wall > 1e-3}
+    merged = MergedProfile.of(profile)
+    for name, found in {
+        "merge": of_merge(merged),
+        "pyinstrument, merged": of_session(merged_session(merged)),
+        "speedscope, merged": of_speedscope(speedscope.render_merged(merged)),
+        "pprof": of_pprof(read_pprof(pprof.render(profile)), profile),
+        "folded": of_folded(profile),
+        "flamegraph": of_boxes(merged),
+    }.items():
+        shown = {tuple(map(_folded, stack)): wall for stack, wall in found.items() if wall > 1e-3}
+        wanted: dict[tuple[str, ...], float] = defaultdict(float)
+        for stack, wall in expected.items():
+            wanted[tuple(map(_folded, stack))] += wall
+        assert shown == pytest.approx(dict(wanted), rel=1e-6, abs=2e-5), name
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(profiles(), st.floats(0.5, 50)), min_size=1, max_size=4))
+def test_a_merge_is_the_sum_of_what_is_in_it(weighted: list[tuple[Profile, float]]) -> None:
+    merged = MergedProfile()
+    expected: dict[tuple[str, ...], float] = defaultdict(float)
+    for profile, weight in weighted:
+        merged.add(profile, weight)
+        for stack, wall in names_and_seconds(profile).items():
+            expected[stack] += wall * weight
+    assert of_merge(merged) == pytest.approx(dict(expected))
+    assert merged.wall == pytest.approx(merged.unobserved + sum(expected.values()))
+
+
+Seconds = dict[tuple[str, ...], float]
+
+
+def _folded(name: str) -> str:
+    return name.replace(";", ",")
+
+
+def of_merge(merged: MergedProfile) -> Seconds:
+    found: Seconds = defaultdict(float)
+    for part, spent in merged.parts.items():
+        found[tuple(frame.qualname for frame, _ in merged.stack(part.node))[::-1]] += spent.wall
+    return found
+
+
+def of_session(session: Session) -> Seconds:
+    found: Seconds = defaultdict(float)
+    back = from_session(session, operation="o", service="s")
+    for stack, wall in names_and_seconds(back).items():
+        found[stack] += wall
+    return found
+
+
+def of_speedscope(text: str) -> Seconds:
+    document = json.loads(text)
+    names = [frame["name"] for frame in document["shared"]["frames"]]
+    found: Seconds = defaultdict(float)
+    for timeline in document["profiles"]:
+        for stack, wall in zip(timeline["samples"], timeline["weights"], strict=True):
+            found[tuple(names[index] for index in stack)] += wall
+    return found
+
+
+def of_pprof(reader: Any, profile: Profile) -> Seconds:
+    found: Seconds = defaultdict(float)
+    names = {function_name(frame): frame.qualname for frame in profile.frames}
+    for stack, (wall, _), _ in reader.stacks():
+        found[tuple(names[function.name] for function in reversed(stack))] += wall / 1e9
+    return found
+
+
+def of_folded(profile: Profile) -> Seconds:
+    found: Seconds = defaultdict(float)
+    names = {_folded(function_name(frame)): frame.qualname for frame in profile.frames}
+    for line in folded.render(profile).split("\n")[:-1]:
+        stack, _, wall = line.rpartition(" ")
+        found[tuple(names[name] for name in stack.split(";"))] += int(wall) / 1e6
+    return found
+
+
+def of_boxes(merged: MergedProfile) -> Seconds:
+    document = json.loads(flamegraph.data(boxes_of(merged, default_categories())))
+    boxes, texts, found = document["boxes"], document["texts"], defaultdict(float)
+    for leaf, state, wall in document["own"]:
+        if document["states"][state] != "not observed":
+            names: list[str] = []
+            box = leaf
+            while box > 0:
+                names.append(texts[boxes["name"][box]])
+                box = boxes["parent"][box]
+            found[tuple(reversed(names))] += wall
+    return found
 
 
 @settings(max_examples=60, deadline=None)

@@ -16,6 +16,7 @@ from pyinstrument.renderers import HTMLRenderer
 
 from profkit_storage import Frame, Origin, Profile, ProfkitError
 from profkit_storage.formats import html
+from profkit_storage.merging import MergedProfile
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>"
 ADDRESS = re.compile(r"(?:https?:)?//[\w.-]+\.\w{2,}[^\"'\s]*")
@@ -125,7 +126,15 @@ def serve() -> Iterator[Serve]:
 def pages(make_profile, page, hostile) -> dict[str, str]:
     """Pages by a text that each must show."""
     empty = html.render(make_profile(stacks=[], wall=1.0))
-    return {"handle_message": page, "owned": html.render(hostile), "No samples": empty}
+    merged = MergedProfile()
+    for operation in ("one", HOSTILE):
+        merged.add(make_profile(operation=operation, stacks=[(["root", "of_two"], 1.0), (["root"], 1.0)]))
+    return {
+        "handle_message": page,
+        "owned": html.render(hostile),
+        "No samples": empty,
+        "of_two": html.render_merged(merged),
+    }
 
 
 @pytest.mark.browser

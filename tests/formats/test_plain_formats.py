@@ -1,28 +1,55 @@
-"""JSON, speedscope and text: what a reader of each relies on."""
+"""JSON, speedscope, folded stacks and text: what a reader of each relies on."""
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
 
-from profkit_storage import Frame, Origin
-from profkit_storage.formats import FORMATS, speedscope, text
+from profkit_storage import Branch, Frame, Origin, Status
+from profkit_storage.formats import FORMATS, MERGED_FORMATS, folded, speedscope, text
 from profkit_storage.formats import json as plain
+from profkit_storage.merging import MergedProfile
 
 
-def test_every_format_renders_the_same_profile_to_text(make_profile):
-    assert list(FORMATS) == ["pyinstrument", "html", "speedscope", "json", "text"]
+def test_every_format_renders_the_same_profile(make_profile):
+    assert list(FORMATS) == [
+        "pyinstrument",
+        "html",
+        "flamegraph",
+        "speedscope",
+        "pprof",
+        "folded",
+        "json",
+        "text",
+    ]
     profile = make_profile()
     for name, render in FORMATS.items():
         rendered = render(profile)
+        if isinstance(rendered, bytes):
+            rendered = gzip.decompress(rendered).decode("utf-8", "replace")
         assert "handle_message" in rendered, name
         rendered.encode("utf-8")
 
 
+def test_all_but_json_can_carry_a_merge(make_profile):
+    assert set(FORMATS) - set(MERGED_FORMATS) == {"json"}
+    merged = MergedProfile()
+    for operation in ("one", "two"):
+        merged.add(make_profile(operation=operation), 2.0)
+    for name, render in MERGED_FORMATS.items():
+        rendered = render(merged)
+        if isinstance(rendered, bytes):
+            rendered = gzip.decompress(rendered).decode("utf-8", "replace")
+        assert "handle_message" in rendered, name
+        assert render(MergedProfile()) is not None, name
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_renders_an_empty_profile(make_profile, name):
-    assert FORMATS[name](make_profile(stacks=[], wall=1.0))
+    rendered = FORMATS[name](make_profile(stacks=[], wall=1.0))
+    assert rendered or name == "folded", "no stack, no line"
 
 
 def test_json_is_ascii_with_tags_children_and_branches(make_profile):
@@ -65,6 +92,43 @@ def test_speedscope_names_a_single_timeline_after_the_operation(make_profile):
     (timeline,) = json.loads(speedscope.render(profile))["profiles"]
     assert timeline["name"] == f"agent.route {profile.id}"
     assert timeline["endValue"] == pytest.approx(2.28)
+
+
+def test_speedscope_shows_each_branch_by_itself_in_order_of_time(make_profile):
+    stacks = [(["main", "a"], 1.0), (["work", "b"], 2.0), (["main", "c"], 0.5), (["work", "d"], 1.0)]
+    profile = make_profile(stacks=stacks, branches=(Branch("Task-\x1b7", -1, 0.0, 4.0),))
+    samples = tuple(
+        sample._replace(branch=index % 2 - 1) for index, sample in enumerate(profile.samples, start=0)
+    )
+    fields = {name: getattr(profile, name) for name in ("frames", "nodes", "branches", "wall")}
+    document = json.loads(speedscope.render(make_profile(**fields, samples=samples[::-1])))
+    main, branch = document["profiles"]
+    assert branch["name"] == "Task-\ufffd7"
+    assert main["name"].startswith("agent.route ")
+    names = [frame["name"] for frame in document["shared"]["frames"]]
+    assert [names[stack[-1]] for stack in main["samples"]] == ["c", "a"]
+    assert [names[stack[-1]] for stack in branch["samples"]] == ["d", "b"]
+    assert (main["weights"], branch["weights"]) == ([0.5, 1.0], [1.0, 2.0])
+
+
+def test_speedscope_shows_each_operation_of_a_merge_by_itself(make_profile):
+    merged = MergedProfile()
+    for operation, status in (("one", Status.OK), ("one", Status.ERROR), ("one", Status.OK)):
+        merged.add(
+            make_profile(stacks=[(["a"], 1.0), (["a", "b"], 2.0)], operation=operation, status=status), 2.0
+        )
+    document = json.loads(speedscope.render_merged(merged))
+    assert {(one["name"], one["endValue"]) for one in document["profiles"]} == {
+        ("one ok", 12.0),
+        ("one error", 6.0),
+    }
+
+
+def test_folded_stacks_are_a_line_each_that_nothing_can_break(make_profile):
+    odd = Frame("a;b\nc 1", "", 0, "", "", Origin.NATIVE)
+    stacks = [(["m:root", odd], 1.0), (["m:root"], 0.25), (["m:root", odd], 0.5), (["m:root", "never"], 0.0)]
+    assert folded.render(make_profile(stacks=stacks)) == "m.root 250000\nm.root;a,b\ufffdc 1 1500000\n"
+    assert folded.render(make_profile(stacks=[], wall=1.0)) == ""
 
 
 def test_text_is_plain_unless_colour_is_asked_for(make_profile):

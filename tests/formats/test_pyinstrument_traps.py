@@ -11,7 +11,8 @@ from pyinstrument.renderers import ConsoleRenderer, HTMLRenderer, JSONRenderer
 from pyinstrument.session import Session
 
 from profkit_storage import Frame, Origin, State
-from profkit_storage.formats.pyinstrument import MAX_DEPTH, THREAD, merge, render, to_session
+from profkit_storage.formats.pyinstrument import MAX_DEPTH, THREAD, merged_session, render, to_session
+from profkit_storage.merging import MergedProfile
 
 AWAIT = Frame("[await]", "", 0, "", "", Origin.SYNTHETIC)
 HOSTILE = "</script><script>alert(1)</script><!--<SCRIPT>"
@@ -150,14 +151,21 @@ def test_10_a_prefix_covers_libraries_and_never_the_application(make_profile):
     assert not root["children"][0]["is_application_code"]
 
 
+def merge(profiles):
+    merged = MergedProfile()
+    for profile in profiles:
+        merged.add(profile)
+    return merged_session(merged)
+
+
 def test_11_merging_many_profiles_is_linear(make_profile):
     profile = make_profile(stacks=[(["root", f"f{index}"], 0.1) for index in range(40)])
 
     def seconds(count: int) -> float:
         begun = time.thread_time()
-        session = merge([profile] * count, "many")
+        session = merge([profile] * count)
         spent = time.thread_time() - begun
-        assert len(session.frame_records) == 40 * count
+        assert len(session.frame_records) == 40
         return spent
 
     # A quadratic one would take 64 times as long; 8 times is linear, and the rest is other processes' noise.
@@ -166,9 +174,19 @@ def test_11_merging_many_profiles_is_linear(make_profile):
 
 def test_11_a_merged_session_sums_up(make_profile, render_all):
     profiles = [make_profile(start_ns=start, wall=2.0) for start in (3_000_000_000, 1_000_000_000)]
-    session = merge(profiles, "two of them")
+    session = merge(profiles)
     assert session.start_time == 1.0
     assert session.duration == 4.0
     assert session.sample_count == sum(profile.sampling.ticks for profile in profiles)
-    assert session.target_description == "two of them"
+    assert session.target_description == "2 profiles of agent.route"
+    assert sum(seconds for _, seconds in session.frame_records) == pytest.approx(3.8)
     render_all(session)
+
+
+def test_11_a_merge_is_one_tree_whatever_its_operations(make_profile, render_all):
+    session = merge([make_profile(stacks=[(["root", name], 1.0)], operation=name) for name in "abc"])
+    assert session.start_call_stack[0] == THREAD
+    assert shape(tree_of(session))[0] == "root"
+    assert {child[0] for child in shape(tree_of(session))[1:]} == {"a", "b", "c"}
+    render_all(session)
+    render_all(merge([]))

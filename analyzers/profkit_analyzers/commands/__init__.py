@@ -13,6 +13,7 @@ import click
 from profkit_analyzers.commands.analyze import analyze
 from profkit_analyzers.commands.compact import compact
 from profkit_analyzers.commands.export import export
+from profkit_analyzers.commands.find import find
 from profkit_analyzers.commands.list import list_profiles
 from profkit_analyzers.commands.output import OutputClosed
 from profkit_analyzers.commands.prune import prune_profiles
@@ -41,6 +42,7 @@ def profkit(context: click.Context) -> None:
 
 profkit.add_command(analyze)
 profkit.add_command(list_profiles)
+profkit.add_command(find)
 profkit.add_command(show)
 profkit.add_command(export)
 profkit.add_command(prune_profiles)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Sequence
 
 import click
 
 from profkit_analyzers.commands.filters import filter_options, make_query, store_argument
 from profkit_analyzers.commands.output import write
+from profkit_analyzers.commands.skipped import Skipped
 from profkit_analyzers.reporters import listing
 from profkit_analyzers.reporters.figures import counted
 from profkit_analyzers.reporters.terminal import Screen
@@ -41,7 +43,7 @@ def list_profiles(
     """List the profiles in STORE, the newest last."""
     query = make_query(since, until, operation, category, service)
     bound = limit if limit is not None or as_json else _SHOWN
-    foreign = _Counter()
+    foreign = Skipped()
     newest: deque[ProfileEntry] = deque(maxlen=bound)
     count = 0
     with open_storage(store, create=False) as storage:
@@ -50,30 +52,20 @@ def list_profiles(
             count += 1
     if not count:
         raise ProfileNotFound(f"no profiles that match in {store}{foreign.note()}")
-    if as_json:
-        document = {
-            "schema": LIST_SCHEMA,
-            "count": count,
-            "profiles": [listing.to_dict(entry) for entry in newest],
-            "skipped_count": foreign.count,
-        }
-        write(json.dumps(document, indent=2))
-        return
-    write(listing.render(newest, Screen.of_stdout()))
-    if count > len(newest) or foreign.count:
+    write_list(newest, count, foreign, as_json=as_json)
+    if not as_json and (count > len(newest) or foreign.count):
         click.echo(f"{len(newest):,} of {counted(count, 'profile')}{foreign.note()}", err=True)
 
 
-class _Counter:
-    """Counts what in the store is no profile, and keeps the first."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._first = ""
-
-    def add(self, key: str, reason: str) -> None:
-        self._first = self._first or f"{key}: {reason}"
-        self.count += 1
-
-    def note(self) -> str:
-        return f"; {self.count:,} skipped, the first is {self._first}" if self.count else ""
+def write_list(entries: Sequence[ProfileEntry], count: int, skipped: Skipped, *, as_json: bool) -> None:
+    """Write entries as a table or as JSON; `count` is how many match."""
+    if not as_json:
+        write(listing.render(entries, Screen.of_stdout()))
+        return
+    document = {
+        "schema": LIST_SCHEMA,
+        "count": count,
+        "profiles": [listing.to_dict(entry) for entry in entries],
+        "skipped_count": skipped.count,
+    }
+    write(json.dumps(document, indent=2))

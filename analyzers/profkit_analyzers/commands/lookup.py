@@ -22,17 +22,29 @@ def load_profile(id: str, store: str) -> Profile:
         ProfileNotFound: there is none, or several; the message names those.
         CorruptProfile: it is damaged.
     """
-    wanted = id.strip().upper()
     with open_storage(store, create=False) as storage:
-        return storage.load(wanted if is_ulid(wanted) else _completed(wanted, store, storage))
+        return find_profile(id, store, storage)
+
+
+def find_profile(id: str, store: str, storage: ProfileStorage) -> Profile:
+    """Do so in a store that is open; `store` is what the user calls it."""
+    wanted = id.strip().upper()
+    return storage.load(wanted if is_ulid(wanted) else _completed(wanted, store, storage))
+
+
+def is_prefix(text: str) -> bool:
+    """Tell whether `text` could be an id, or the beginning of one that is long enough to look for."""
+    wanted = text.strip().upper()
+    first, last = wanted.ljust(LENGTH, "0"), wanted.ljust(LENGTH, "Z")
+    return len(wanted) >= _SHORTEST and is_ulid(first) and is_ulid(last)
 
 
 def _completed(prefix: str, store: str, storage: ProfileStorage) -> str:
-    first, last = prefix.ljust(LENGTH, "0"), prefix.ljust(LENGTH, "Z")
-    if len(prefix) < _SHORTEST or not (is_ulid(first) and is_ulid(last)):
+    if not is_prefix(prefix):
         raise ProfileNotFound(
             f"no profile {prefix!r} in {store}: an id has {LENGTH} letters and digits; its first {_SHORTEST} or more do"
         )
+    first, last = prefix.ljust(LENGTH, "0"), prefix.ljust(LENGTH, "Z")
     query = ProfileQuery(since=_time(first) - _MARGIN, until=_time(last) + _MARGIN)
     matching = (entry.id for entry in storage.scan(query) if entry.id.startswith(prefix))
     found = list(itertools.islice(matching, 4))

@@ -19,12 +19,21 @@ def write(text: str) -> None:
     Raises:
         OutputClosed: nobody reads it.
     """
-    stream = sys.stdout
     text = text if text.endswith("\n") else text + "\n"
+    write_bytes(text.encode(sys.stdout.encoding or "utf-8", sys.stdout.errors or "strict"))
+
+
+def write_bytes(data: bytes) -> None:
+    """Write `data` to standard output as it is.
+
+    Raises:
+        OutputClosed: nobody reads it.
+    """
+    stream = sys.stdout
     try:
         stream.flush()
-        # With PYTHONUNBUFFERED a text stream takes a write that was cut short for a whole one.
-        rest = memoryview(text.encode(stream.encoding or "utf-8", stream.errors or "strict"))
+        # With PYTHONUNBUFFERED a stream takes a write that was cut short for a whole one.
+        rest = memoryview(data)
         while rest:
             rest = rest[stream.buffer.write(rest) :]
         stream.buffer.flush()

@@ -6,16 +6,17 @@ its scripts run, by their hashes, and forbids every request.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 import re
 
 from pyinstrument.renderers import HTMLRenderer
+from pyinstrument.session import Session
 
 from profkit_storage.errors import ProfkitError
 from profkit_storage.formats.names import safe
-from profkit_storage.formats.pyinstrument import to_session
+from profkit_storage.formats.policy import policy
+from profkit_storage.formats.pyinstrument import merged_session, to_session
+from profkit_storage.merging import MergedProfile
 from profkit_storage.profile import Profile
 
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
@@ -69,7 +70,16 @@ def render(profile: Profile) -> str:
     Raises:
         ProfkitError: the installed pyinstrument makes its page in a way not known here.
     """
-    page = HTMLRenderer().render(to_session(profile))
+    return _page(to_session(profile), f"{safe(profile.operation)} {profile.wall:.3f} s - profkit")
+
+
+def render_merged(merged: MergedProfile) -> str:
+    """Return such a page of a merge."""
+    return _page(merged_session(merged), f"{safe(merged.title)} {merged.wall:.3f} s - profkit")
+
+
+def _page(session: Session, title: str) -> str:
+    page = HTMLRenderer().render(session)
     scripts, styles = _SCRIPT.findall(page), _STYLE.findall(page)
     if len(scripts) != 2 or len(styles) != 1:
         raise ProfkitError(
@@ -77,8 +87,8 @@ def render(profile: Profile) -> str:
         )
     app, data = without_addresses(scripts[0]), scripts[1]
     return _PAGE.format(
-        policy=html.escape(_policy([_MEMORY, app, data])),
-        title=html.escape(f"{safe(profile.operation)} {profile.wall:.3f} s - profkit"),
+        policy=html.escape(policy([_MEMORY, app, data], None)),
+        title=html.escape(title),
         style=styles[0],
         memory=_MEMORY,
         app=app,
@@ -91,21 +101,9 @@ def content_security_policy(page: str) -> str:
 
     `sandbox` gives the page an origin of its own: it cannot touch what it is served beside.
     """
-    return f"{_policy(_SCRIPT.findall(page))}; frame-ancestors 'none'; sandbox allow-scripts"
+    return f"{policy(_SCRIPT.findall(page), None)}; frame-ancestors 'none'; sandbox allow-scripts"
 
 
 def without_addresses(script: str) -> str:
     """Return pyinstrument's script without its link to a font host, or any other address it could load from."""
     return _ADDRESS.sub(r"\1data:,\1", _FONT_LINK.sub("", script))
-
-
-def _policy(scripts: list[str]) -> str:
-    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
-    return (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _digest(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")

@@ -16,4 +16,9 @@ _MARKUP = re.compile(r"<(?=[/!]|script)", re.IGNORECASE)
 
 def safe(text: str) -> str:
     """Return `text` without control characters, and with nothing in it that could leave a script element."""
-    return _MARKUP.sub("\u2039", _UNSAFE.sub(REPLACEMENT, text))
+    return _MARKUP.sub("\u2039", writable(text))
+
+
+def writable(text: str) -> str:
+    """Return `text` without control characters and what UTF-8 has no form for."""
+    return _UNSAFE.sub(REPLACEMENT, text)

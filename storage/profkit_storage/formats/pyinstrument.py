@@ -7,17 +7,25 @@ A record of a pyinstrument session is (frame strings from root to leaf, seconds)
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from pyinstrument.session import Session
 
-from profkit_storage.errors import ConfigurationError
 from profkit_storage.formats.imported import from_session
 from profkit_storage.formats.names import safe
 from profkit_storage.formats.paths import library_prefixes, source_roots
+from profkit_storage.merging import MergedProfile
 from profkit_storage.profile import Frame, Origin, Profile
 
-__all__ = ["MAX_DEPTH", "THREAD", "from_session", "merge", "render", "to_session"]
+__all__ = [
+    "MAX_DEPTH",
+    "THREAD",
+    "from_session",
+    "merged_session",
+    "render",
+    "render_merged",
+    "to_session",
+]
 
 THREAD = "operation\x00<thread>\x000"
 """Element 0 of every record. The same for all profiles, so that sessions of different threads merge into one tree."""
@@ -27,6 +35,8 @@ MAX_DEPTH = 400
 two levels a frame (of 1,000, less what the caller stands on): 496 was the deepest that everything survived."""
 
 _STEP = 100
+_INTERVAL = 0.001
+"""Seconds between samples where it is not known; pyinstrument wants more than none."""
 _LEAVES = frozenset({"[await]", "[out-of-context]"})
 _Record = tuple[list[str], float]
 
@@ -38,21 +48,46 @@ def to_session(profile: Profile) -> Session:
     in the session's duration only. States, branches, tags and child operations have no place in a session. `sys_path`
     and `sys_prefixes` (what pyinstrument shortens names and folds libraries by) come from the profile's own frames.
     """
-    return _session([profile], f"{profile.service} {profile.id} {profile.operation}")
+    records = _records(profile)
+    interval = profile.sampling.interval or _INTERVAL
+    return Session(
+        frame_records=records,
+        start_time=profile.start_ns / 1e9,
+        duration=profile.wall,
+        min_interval=interval,
+        max_interval=interval,
+        sample_count=profile.sampling.ticks,
+        start_call_stack=_stem(records),
+        target_description=safe(f"{profile.service} {profile.id} {profile.operation}"),
+        cpu_time=profile.cpu or 0.0,
+        sys_path=source_roots(profile.frames),
+        sys_prefixes=library_prefixes(profile.frames),
+    )
 
 
-def merge(profiles: Iterable[Profile], description: str) -> Session:
-    """Return one session with the samples of all `profiles`, one after the other; linear in their number.
+def merged_session(merged: MergedProfile) -> Session:
+    """Return a session with the stacks and seconds of a merge, each stack once, the one with most seconds first.
 
-    Its duration is the sum of theirs. Made to be looked at in aggregate: as a timeline it means nothing.
-
-    Raises:
-        ConfigurationError: there are no profiles.
+    Its duration is the sum of theirs. Made to be looked at as a tree: as a timeline it shows the tree once more.
     """
-    chosen = sorted(profiles, key=lambda profile: (profile.start_ns, profile.id))
-    if not chosen:
-        raise ConfigurationError("profiles: none given; merging takes at least one")
-    return _session(chosen, description)
+    spent: dict[int, float] = {}
+    for part, seconds in merged.in_order():
+        spent[part.node] = spent.get(part.node, 0.0) + seconds.wall
+    cache: dict[int, list[str]] = {}
+    records = [([*_stack(merged, node, cache)], wall) for node, wall in spent.items()]
+    return Session(
+        frame_records=records,
+        start_time=merged.since / 1e9,
+        duration=merged.wall,
+        min_interval=merged.interval or _INTERVAL,
+        max_interval=merged.interval or _INTERVAL,
+        sample_count=merged.ticks,
+        start_call_stack=_stem(records),
+        target_description=safe(merged.title),
+        cpu_time=merged.cpu,
+        sys_path=source_roots(merged.frames),
+        sys_prefixes=library_prefixes(merged.frames),
+    )
 
 
 def render(profile: Profile) -> str:
@@ -60,23 +95,9 @@ def render(profile: Profile) -> str:
     return json.dumps(to_session(profile).to_json())
 
 
-def _session(profiles: Sequence[Profile], description: str) -> Session:
-    records = [record for profile in profiles for record in _records(profile)]
-    frames = {frame for profile in profiles for frame in profile.frames}
-    intervals = [profile.sampling.interval or 0.001 for profile in profiles]
-    return Session(
-        frame_records=records,
-        start_time=profiles[0].start_ns / 1e9,
-        duration=sum(profile.wall for profile in profiles),
-        min_interval=min(intervals),
-        max_interval=max(intervals),
-        sample_count=sum(profile.sampling.ticks for profile in profiles),
-        start_call_stack=_stem(records),
-        target_description=safe(description),
-        cpu_time=sum(profile.cpu or 0.0 for profile in profiles),
-        sys_path=source_roots(frames),
-        sys_prefixes=library_prefixes(frames),
-    )
+def render_merged(merged: MergedProfile) -> str:
+    """Return such a file of a merge."""
+    return json.dumps(merged_session(merged).to_json())
 
 
 def _stem(records: Sequence[_Record]) -> list[str]:
@@ -90,7 +111,7 @@ def _records(profile: Profile) -> list[_Record]:
     return [([*_stack(profile, sample.node, cache)], sample.wall) for sample in profile.samples]
 
 
-def _stack(profile: Profile, leaf: int, cache: dict[int, list[str]]) -> list[str]:
+def _stack(profile: Profile | MergedProfile, leaf: int, cache: dict[int, list[str]]) -> list[str]:
     known = cache.get(leaf)
     if known is None:
         path = list(profile.stack(leaf))
