@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from profkit_storage import ConfigurationError, ProfileNotFound, Status, Trigger
+from profkit_storage.blocks.compaction import Compaction
 from profkit_storage.retention import Retention, prune
 
 NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)
@@ -165,3 +166,24 @@ def test_readers_writers_and_another_prune_meanwhile(store, put, days):  # noqa:
 def test_what_makes_no_sense_is_refused(limits, named):
     with pytest.raises(ConfigurationError, match=named):
         Retention(**limits)
+
+
+def test_what_is_compacted_goes_too_and_a_block_of_nothing_else_whole(store, put, subject):
+    old = [put(0), put(0.001)]
+    mixed = [put(2), put(2.001)]
+    new = put(9)
+    compact_all(subject.store)
+    assert all(entry.key.startswith("blocks/") for entry in left(store))
+    said = prune(store, Retention(max_count=2), now=NOW, dry_run=True)
+    done = prune(store, Retention(max_count=2), now=NOW)
+    assert (said.removed.profiles, done.removed.profiles) == (3, 3)
+    assert [entry.id for entry in left(store)] == [mixed[1].id, new.id]
+    for gone in (*old, mixed[0]):
+        with pytest.raises(ProfileNotFound):
+            store.load(gone.id)
+    assert store.load(mixed[1].id).id == mixed[1].id
+
+
+def compact_all(store):
+    for _ in range(2):
+        list(Compaction(store, grace=timedelta(0)).run())
