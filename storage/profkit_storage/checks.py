@@ -29,8 +29,12 @@ def shown(value: object) -> str:
 
 def texts(path: str, column: Sequence[object]) -> list[str]:
     """Return strings."""
-    _kinds(path, column, (str,), "a string")
-    return cast("list[str]", column)
+    found = cast("list[str]", column)
+    try:
+        "".join(found)  # takes nothing else, and a fifth of the time that asking each costs
+    except TypeError:
+        _kinds(path, column, (str,), "a string")
+    return found
 
 
 def flags(path: str, column: Sequence[object]) -> list[bool]:

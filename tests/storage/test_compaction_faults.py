@@ -260,6 +260,16 @@ def test_a_profile_that_reads_back_differently_stays(store, filled, problems, mo
     check(store, filled, problems)
 
 
+def test_what_is_foreign_above_the_hours_is_named_once(store, filled, make_profile, problems):
+    """However many times the blocks between two hours are looked for."""
+    list(Compaction(store, grace=NOW).run())
+    for hour in range(1, 4):
+        store.put(make_profile(start_ns=NOON + hour * 3600 * 10**9))
+    (store.path / "blocks/v1/notes.txt").write_text("mine")
+    assert len(list(store.scan(on_problem=problems))) == 9
+    assert problems.found == {"blocks/v1/notes.txt": "no date=YYYY-MM-DD directory"}
+
+
 def test_a_disk_that_is_full_loses_nothing(store, filled, problems):
     def full():
         raise OSError(28, "No space left on device")

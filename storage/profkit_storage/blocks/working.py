@@ -161,7 +161,7 @@ class ServiceWork:
             covered = self._covered([one], self._service.originals)
             if not covered or self._is_whole(one.manifest):
                 whole.append(one)
-            elif len({self._kind.id_of(original) for original in covered}) == len(one.exact):
+            elif len({_id_of(original) for original in covered}) == len(one.exact):
                 remove(self._objects, one.block)
         return whole
 
@@ -183,7 +183,7 @@ class ServiceWork:
         inside = {one.key for one in self._covered(held, self._service.originals)}
         best: dict[str, StoredObject] = {}
         for one in sorted(self._service.originals, key=self._rank):
-            best[self._kind.id_of(one) or ""] = one
+            best[_id_of(one)] = one
         return sorted(one for one in best.values() if one.key not in inside)
 
     def _covered(self, held: Sequence[_Held], originals: Sequence[StoredObject]) -> list[StoredObject]:
@@ -195,7 +195,7 @@ class ServiceWork:
         finished = set[str]().union(*(one.finished for one in held))
         ids: dict[str, list[StoredObject]] = {}
         for one in sorted(originals, key=self._rank):
-            ids.setdefault(self._kind.id_of(one) or "", []).append(one)
+            ids.setdefault(_id_of(one), []).append(one)
         return [
             one
             for id, objects in ids.items()
@@ -255,6 +255,11 @@ class ServiceWork:
 def _holding(block: BlockObjects, manifest: Manifest, kind: Kind) -> _Held:
     there = [one for one in manifest.originals if one.id not in block.gone]
     return _Held(block, manifest, set(there), {one.id for one in there if kind.finished(one.name)})
+
+
+def _id_of(one: StoredObject) -> str:
+    """Return the id in the key of what is known to be of a kind."""
+    return one.key.rpartition("/")[2].partition(".")[0]
 
 
 def _named(one: StoredObject) -> Original:

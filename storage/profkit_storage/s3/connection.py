@@ -24,6 +24,7 @@ T = TypeVar("T")
 Answer = dict[str, Any]
 _MAX_CONNECTIONS = 32
 _FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 2.0
 
 
 class S3Client(Protocol):
@@ -72,7 +73,7 @@ class Connection:
             except (Again, ResponseParserError) as error:
                 if attempt == self._patience.attempts:
                     raise translated(error, self._url, what) from error
-                time.sleep(random.uniform(0, _FIRST_PAUSE * 2**attempt))  # noqa: S311 - a pause, not a secret
+                time.sleep(random.uniform(0, min(_FIRST_PAUSE * attempt**2, _LONGEST_PAUSE)))  # noqa: S311 - no secret
             except (TooLate, *FAILURES) as error:
                 raise translated(error, self._url, what) from error
         raise AssertionError  # never

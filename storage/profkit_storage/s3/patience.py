@@ -29,3 +29,5 @@ class Patience:
             value = getattr(self, field.name)
             if not (math.isfinite(value) and value > 0):
                 raise ConfigurationError(f"{field.name} {value!r}: must be a finite number above 0")
+        if type(self.attempts) is not int:
+            raise ConfigurationError(f"attempts {self.attempts!r}: must be a whole number above 0")

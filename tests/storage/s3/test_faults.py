@@ -359,10 +359,12 @@ def test_attempts_end_with_the_time_for_a_call(through, proxy):
             assert time.monotonic() - begun < 4
 
 
-@pytest.mark.parametrize("wrong", [{"read": 0}, {"total": -1.0}, {"connect": float("inf")}, {"attempts": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"read": 0}, {"total": -1.0}, {"connect": float("inf")}, {"attempts": 0}, {"attempts": 1.5}]
+)
 def test_patience_that_is_refused(wrong):
     (name,) = wrong
-    with pytest.raises(ValueError, match=f"{name} .*must be a finite number above 0"):
+    with pytest.raises(ValueError, match=f"{name} .*must be a (finite|whole) number above 0"):
         Patience(**wrong)
 
 
