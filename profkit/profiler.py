@@ -19,6 +19,7 @@ from profkit.config import Settings, check_threshold
 from profkit.engines import WATCHDOG, kind_of
 from profkit.faults import Faults, log
 from profkit.inflight import InFlight, list_in_flight
+from profkit.masking import masker
 from profkit.operations import Operation, named
 from profkit.process_capture import ProcessCapture
 from profkit.recorder.intake import Intake
@@ -30,7 +31,15 @@ from profkit.rollups import Rollups
 from profkit.sampling import pauses, switching
 from profkit.sampling.sampler import Sampler
 from profkit.wrappers import name_of, wrap
-from profkit_storage import ConfigurationError, Profile, ProfileStorage, ProfkitError, open_storage
+from profkit_storage import (
+    ConfigurationError,
+    Profile,
+    ProfileStorage,
+    ProfkitError,
+    S3Storage,
+    StoreUnavailable,
+    open_storage,
+)
 from profkit_storage.spooled import SpooledStorage
 
 P = ParamSpec("P")
@@ -94,7 +103,7 @@ class PerformanceProfiler:
             raise ConfigurationError("give one Settings, or arguments such as storage=..., not both")
         _refuse_free_threading()
         settings = settings or Settings.from_env(None, **arguments)
-        storage, opened = _open(settings.storage)
+        storage, opened = _open(settings.storage, self.faults, spools=settings.spool != "off")
         with self._changing:
             self._asked = True
             self._close(settings.shutdown_timeout)
@@ -365,19 +374,31 @@ class PerformanceProfiler:
             self._record_to(self.storage)
 
 
-def _open(storage: object) -> tuple[ProfileStorage | None, bool]:
-    """Return the store, and whether it was opened here."""
+def _open(storage: object, faults: Faults, *, spools: bool) -> tuple[ProfileStorage | None, bool]:
+    """Return the store, and whether it was opened here.
+
+    One that cannot be reached just now is no reason not to start, if there is a spool to go on with.
+    """
     if storage is None:
         return None, False
     if isinstance(storage, ProfileStorage):
-        storage.check_writable()
+        try:
+            storage.check_writable()
+        except StoreUnavailable as error:
+            if not spools:
+                raise
+            faults.add("store_failed", masker.mask_error(error))
         return storage, False
+    address = os.fspath(cast("str", storage))
     try:
-        store = open_storage(os.fspath(cast("str", storage)))
+        return open_storage(address), True
+    except StoreUnavailable as error:
+        if not spools:
+            raise
+        faults.add("store_failed", masker.mask_error(error))
+        return S3Storage(address, check=False), True
     except ConfigurationError as error:
         raise ConfigurationError(f"storage (or PROFKIT_STORAGE): {error}") from None
-    store.check_writable()
-    return store, True
 
 
 def _import_now() -> None:

@@ -28,6 +28,9 @@ class ObjectStore(abc.ABC):
     Each raises `StorageError` if the store cannot do what is asked. `ConfigurationError` is for addresses.
     """
 
+    page = 1
+    """How many objects one request lists, where a request is what a listing costs."""
+
     @property
     @abc.abstractmethod
     def url(self) -> str:

@@ -14,7 +14,15 @@ from typing import Any
 import pytest
 
 from profkit import PerformanceProfiler, Settings
-from profkit_storage import LocalStorage, Profile, ProfileEntry, RollupSet, Status, open_storage
+from profkit_storage import (
+    LocalStorage,
+    Profile,
+    ProfileEntry,
+    RollupSet,
+    Status,
+    StoreUnavailable,
+    open_storage,
+)
 from profkit_storage.spool import Spool, spool_directory
 
 
@@ -177,6 +185,22 @@ def test_what_is_discarded_is_taken_out_of_the_spool(
     assert profiler.flush(10)
     wait_until(lambda: waits(tmp_path, store) == 0)
     assert list(store.scan()) == []
+
+
+def test_a_bucket_out_of_reach_is_no_reason_not_to_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "DEFAULT_REGION"):
+        monkeypatch.setenv(f"AWS_{name}", "some-where-1")
+    settings = {"storage": "s3://bucket/x?endpoint_url=http://127.0.0.1:9", "threshold": 0.0}
+    with pytest.raises(StoreUnavailable, match="cannot be reached"):
+        PerformanceProfiler(Settings(**settings, spool="off"))
+    profiler = PerformanceProfiler(Settings(**settings, spool=tmp_path / "spool"))
+    run(profiler)
+    assert profiler.shutdown(20)
+    assert profiler.stats()["kept"] == 1
+    spool = Spool(spool_directory(str(settings["storage"]), tmp_path / "spool"))
+    assert spool.waiting().profiles == 2, "its rollups too"
 
 
 def test_none_is_made_where_none_is_wanted(store: Outage, make_profiler: Any, tmp_path: Path) -> None:

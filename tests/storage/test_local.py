@@ -115,7 +115,7 @@ def test_a_scan_opens_no_file_and_prunes_by_time_and_service(store, make_profile
 
     v1 = store.path / "profiles/v1"
     day = v1 / "date=2026-03-15"
-    assert [Path(path) for path in listed] == [
+    assert [path for path in map(Path, listed) if "blocks" not in path.parts] == [
         v1,
         day,
         day / "hour=01",

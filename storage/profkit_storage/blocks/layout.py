@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -97,18 +98,31 @@ def hours_of_both(
     """
     told = Once(on_problem)
     since: int | None = None
-    for hour, originals in hours:
-        until = hour_start(hour) + HOUR_MS
-        here: list[StoredObject] = []
-        for other, blocks in _between(objects, wanted, since, until, told):
-            if other == hour:
-                here = blocks
-            else:
-                yield other, [], blocks
-        yield hour, originals, here
+    for part in _parts(hours, objects.page):
+        until = hour_start(part[-1][0]) + HOUR_MS
+        left = deque(part)
+        for hour, blocks in _between(objects, wanted, since, until, told):
+            while left and left[0][0] < hour:
+                yield *left.popleft(), []
+            originals = left.popleft()[1] if left and left[0][0] == hour else []
+            yield hour, originals, blocks
+        for hour, originals in left:
+            yield hour, originals, []
         since = until
-    for other, blocks in _between(objects, wanted, since, None, told):
-        yield other, [], blocks
+    for hour, blocks in _between(objects, wanted, since, None, told):
+        yield hour, [], blocks
+
+
+def _parts(hours: Iterator[Hour], page: int) -> Iterator[list[Hour]]:
+    """Yield hours that follow each other, as many as make up a page of a listing: it costs the same however full."""
+    part: list[Hour] = []
+    for hour in hours:
+        part.append(hour)
+        if sum(len(objects) for _, objects in part) >= page:
+            yield part
+            part = []
+    if part:
+        yield part
 
 
 def _between(

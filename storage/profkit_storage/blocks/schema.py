@@ -27,6 +27,7 @@ _PROFILES: Columns = {
     "status": pl.String,
     "trigger": pl.String,
     "cpu": pl.Float64,
+    "paused": pl.Float64,
     "threshold": pl.Float64,
     "weight": pl.Float64,
     "pid": pl.Int64,

@@ -34,6 +34,8 @@ class S3Objects(ObjectStore):
         ConfigurationError: as `Connection`.
     """
 
+    page = 1000
+
     def __init__(self, address: S3Address, patience: Patience) -> None:
         self._address = address
         self._connection = Connection(address, patience)

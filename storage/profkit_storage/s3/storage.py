@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from profkit_storage.errors import ConfigurationError
 from profkit_storage.object_storage import ObjectStorage
-from profkit_storage.objects import ObjectStore
 from profkit_storage.s3.address import S3Address
 from profkit_storage.s3.patience import Patience
+
+if TYPE_CHECKING:
+    from profkit_storage.s3.objects import S3Objects
 
 
 class S3Storage(ObjectStorage):
     """The store below a prefix in a bucket of S3, or of a server that speaks as S3 does.
 
     boto3 finds the credentials. With `create`, the bucket, which is never made, is tried by writing to it; without,
-    it need only be readable. It may be used by any number of threads and processes at once, forked ones too.
+    it need only be readable; without `check` it is not asked at all. Any number of threads and processes may use it at
+    once, forked ones too.
 
     Raises:
         ConfigurationError: the address is not allowed, its profile is not known, or boto3 is not installed.
@@ -23,14 +28,30 @@ class S3Storage(ObjectStorage):
     parallel_loads = 16
 
     def __init__(
-        self, address: S3Address | str, *, create: bool = True, patience: Patience | None = None
+        self,
+        address: S3Address | str,
+        *,
+        create: bool = True,
+        check: bool = True,
+        patience: Patience | None = None,
     ) -> None:
         self.address = S3Address.parse(address) if isinstance(address, str) else address
         """Where it is."""
-        super().__init__(_objects(self.address, patience or Patience(), create=create))
+        objects = _objects(self.address, patience or Patience())
+        super().__init__(objects)
+        if not check:
+            return
+        try:
+            if create:
+                objects.check_writable()
+            else:
+                objects.check_readable()
+        except BaseException:
+            objects.close()
+            raise
 
 
-def _objects(address: S3Address, patience: Patience, *, create: bool) -> ObjectStore:
+def _objects(address: S3Address, patience: Patience) -> S3Objects:
     try:
         from profkit_storage.s3.objects import S3Objects
     except ModuleNotFoundError as error:
@@ -40,13 +61,4 @@ def _objects(address: S3Address, patience: Patience, *, create: bool) -> ObjectS
             f"storage address {address.url!r}: needs {error.name}, which is not installed: "
             "pip install 'profkit[s3]'"
         ) from error
-    objects = S3Objects(address, patience)
-    try:
-        if create:
-            objects.check_writable()
-        else:
-            objects.check_readable()
-    except BaseException:
-        objects.close()
-        raise
-    return objects
+    return S3Objects(address, patience)

@@ -44,12 +44,15 @@ def strew(nanio, bucket):
 
 @pytest.fixture
 def asked(proxy):
-    """`asked(list of entries or so) -> it`, and `asked.lists`: the list requests it took."""
+    """`asked(work) -> what it returns, the requests to list profiles`; there are about as many for blocks."""
 
     def run(work):
         before = len(proxy.requests)
         found = work()
-        return found, [line for line in proxy.requests[before:] if "list-type=2" in line]
+        lists = [line for line in proxy.requests[before:] if "list-type=2" in line]
+        originals = [line for line in lists if "blocks%2Fv1%2F" not in line]
+        assert len(lists) <= 2 * len(originals) + 1
+        return found, originals
 
     return run
 
