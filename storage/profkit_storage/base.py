@@ -221,10 +221,14 @@ class ProfileStorage(abc.ABC):
             )
             yield Partition(query=part, profiles=amount.profiles, size=amount.size)
 
-    def stats(self, query: ProfileQuery | None = None) -> StoreStats:
-        """Count what matches, by day and category; it takes a scan."""
+    def stats(
+        self, query: ProfileQuery | None = None, *, each: Callable[[ProfileEntry], object] | None = None
+    ) -> StoreStats:
+        """Count what matches, by day and category; it takes a scan, whose entries `each` is called with."""
         stats = StoreStats(total=Amount(), days={}, categories={}, problems={})
         for entry in self.scan(query, on_problem=stats.problems.__setitem__):
+            if each is not None:
+                each(entry)
             stats.total.add(entry)
             stats.days.setdefault(_hour_of(entry).date(), Amount()).add(entry)
             stats.categories.setdefault(entry.category, Amount()).add(entry)

@@ -12,6 +12,7 @@ import click
 
 from profkit_analyzers.commands.analyze import analyze
 from profkit_analyzers.commands.compact import compact
+from profkit_analyzers.commands.doctor import doctor
 from profkit_analyzers.commands.export import export
 from profkit_analyzers.commands.find import find
 from profkit_analyzers.commands.list import list_profiles
@@ -46,6 +47,7 @@ profkit.add_command(find)
 profkit.add_command(show)
 profkit.add_command(export)
 profkit.add_command(prune_profiles)
+profkit.add_command(doctor)
 profkit.add_command(compact)
 
 
