@@ -494,7 +494,7 @@ def test_a_store_that_hangs_holds_up_the_end_no_longer_than_allowed(store: Path)
         """
             import logging
             logging.disable()
-            configure(storage=Hanging(), shutdown_timeout=0.5)
+            configure(storage=Hanging(), shutdown_timeout=0.5, spool="off")
             for _ in range(3):
                 with profkit.operation("lost"):
                     time.sleep(0.012)
