@@ -51,6 +51,7 @@ class EventRecording(Recording):
 
     __slots__ = ("cpu", "natives")
     engine = "pyinstrument"
+    infers = False  # no burst is too short for a hook
 
     def __init__(self, started: float, limit: int, cpu: float) -> None:
         super().__init__(CallTree(CodeTable()), started, limit, 0.0)

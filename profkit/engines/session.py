@@ -47,7 +47,9 @@ _HANDED = "work was handed to other threads, which its hook does not see"
 _CROWDED = "too many others were measured in its thread"
 _DEAR = "its samples took longer than what they were samples of"
 _WORTH_STOPPING = 0.1
-"""Seconds of CPU that samples may take in any case."""
+"""Seconds of CPU that samples may take in any case,"""
+_TOO_DEAR = 0.8
+"""and the share of the thread's that they may not."""
 _MOST_AT_ONCE = 4
 """Sessions of one thread: each has all that the thread calls sampled, and looks at all of its stack."""
 
@@ -139,7 +141,7 @@ class Session:
 
     def _is_dear(self) -> bool:
         """Tell whether to sample costs more than the rest: of many tasks or deep stacks each sample takes too long."""
-        return self._cost > _WORTH_STOPPING and self._cost > (time.thread_time() - self._began) / 2
+        return self._cost > max(_WORTH_STOPPING, _TOO_DEAR * (time.thread_time() - self._began))
 
     def stop(self) -> str:
         """Sample no more; return why what was sampled does not show the whole operation, "" if it does."""

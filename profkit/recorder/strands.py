@@ -30,7 +30,8 @@ def strands_of(recording: Recording, operation: Operation) -> Strands:
         if track.has_thread:  # whose clock is its own
             if strand is not None and strand.cpu is not None:
                 spans = _with_cpu(spans, strand.cpu)
-            spans = with_unseen_running(spans, recording.tree)
+            if recording.infers:
+                spans = with_unseen_running(spans, recording.tree)
         strands[strand] = spans
     _settle_detached(strands, operation, recording.others)
     return strands

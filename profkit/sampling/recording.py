@@ -58,6 +58,8 @@ class Recording:
         "ticks", "tracks", "tree", "unobserved",
     )  # fmt: skip
     engine = "watchdog"
+    infers = True
+    """Whether what a thread ran beyond what was seen is to be concluded from its clock."""
 
     def __init__(self, tree: CallTree, started: float, limit: int, sampler_cpu: float) -> None:
         self.tree = tree
