@@ -106,7 +106,10 @@ class _RunningPlaces:
         self._of_node: dict[int, int] = {}
         self._below: dict[int, dict[int, float]] = {}
         self._given: dict[int, dict[int, float]] = {}
-        self._blocking = {span.node for span in spans if span.state == WAITING}
+        waited: dict[int, float] = defaultdict(float)
+        for span in spans:
+            waited[span.node] += span.wall if span.state == WAITING else -span.wall
+        self._blocking = {node for node, more in waited.items() if more > 0}
         for span in spans:
             if span.state == RUNNING and span.wall > 0:
                 self._add(span)

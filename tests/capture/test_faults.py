@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import dis
 import gc
+import os
 import random
 import re
 import subprocess
@@ -632,6 +633,7 @@ def interrupted(seconds: float) -> None:
         text=True,
         timeout=seconds + 60,
         check=False,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PROFKIT_")},
     )
     # What a signal's handler raises while Python calls back about a collection, Python prints and drops.
     dropped = re.compile(

@@ -108,11 +108,8 @@ def test_a_long_operation_costs_no_more_memory_than_a_short_one(make_captured: A
     )
 
 
-def test_the_samplers_cost_stays_under_its_limit_with_many_tasks(
-    make_captured: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    captured = make_captured(threshold=60.0, interval=0.001)
-    monkeypatch.setattr("profkit.sampling.sampler.COST_LIMIT", 0.01)
+def test_the_samplers_cost_stays_under_its_limit_with_many_tasks(make_captured: Any) -> None:
+    captured = make_captured(threshold=60.0, interval=0.001, max_overhead=0.01)
 
     @captured.profiler.profile
     async def work(number: int) -> None:
