@@ -176,8 +176,8 @@ class PerformanceProfiler:
             target: the operation's name, by default the function's qualified name.
             category: agent, db, llm, serialization, http, or a word of your own.
             threshold: seconds from which a call leaves a profile, by default that of the settings.
-            engine: what looks at a call: "watchdog", or "pyinstrument" for its own engine, which sees every long
-                call of a function but costs each call some 2 us, and the function's thread up to a few times its time.
+            engine: what looks at a call: "watchdog", or "pyinstrument" for its own engine, whose hook
+                sees calls begin and end, at a price for each of them.
 
         Raises:
             ConfigurationError: an argument is not allowed, or what is decorated cannot be an operation.

@@ -49,11 +49,13 @@ Row = Callable[[], tuple[Measurement, ...]]
 
 @contextmanager
 def watching(
-    profiles: list[Profile] | None = None, threshold: float = 60.0
+    profiles: list[Profile] | None = None,
+    threshold: float = 60.0,
+    max_overhead: float = Settings().max_overhead,
 ) -> Generator[PerformanceProfiler]:
     """Run a profiler with its defaults, whose profiles go to a list."""
     keep = (profiles if profiles is not None else []).append
-    profiler = PerformanceProfiler(Settings(threshold=threshold, on_profile=keep))
+    profiler = PerformanceProfiler(Settings(threshold=threshold, on_profile=keep, max_overhead=max_overhead))
     try:
         yield profiler
     finally:

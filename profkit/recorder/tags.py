@@ -22,7 +22,7 @@ def masked_tags(tags: Mapping[str, object] | None) -> dict[str, object]:
 def _masked_tags(tags: Iterable[tuple[str, object]]) -> Iterable[tuple[str, object]]:
     for name, value in tags:
         masked = masker.mask(value, name)
-        # A word holds no secret that a pattern would find: 1 us less for each.
+        # A short word holds no secret that a pattern would find.
         plain = name.isidentifier() and len(name) <= _PLAIN
         shown = name if plain else masker.mask_text(str(name)[:_MAX_NAME])
         yield shown, masked if _is_storable(masked) else str(masked)

@@ -95,8 +95,7 @@ class WatchedThread:
 class _Queue:
     """For how long a thread has waited for a processor: the second figure of its `schedstat` on Linux.
 
-    The file is opened when it is first read, by a sampler, and stays open while the thread is known: 2 us a reading
-    instead of 12.
+    The file is opened when it is first read, by a sampler, and stays open while the thread is known: 2 us a reading.
     """
 
     __slots__ = ("_descriptor", "_path")
