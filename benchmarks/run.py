@@ -11,7 +11,7 @@ import argparse
 import platform
 from collections.abc import Sequence
 
-from benchmarks.guards import GUARDS, OTHERS, Row
+from benchmarks.guards import GUARDS, OTHERS, Row, measuring
 
 
 def main() -> int:
@@ -28,8 +28,10 @@ def _chosen() -> Sequence[Row]:
     every = {row.__name__: row for row in (*GUARDS, *OTHERS)}
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run")
     parser.add_argument("--all", action="store_true", help="every row, about six minutes")
+    parser.add_argument("--pairs", type=int, default=measuring.PAIRS, help="runs of each side of a ratio")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(every)}")
     arguments = parser.parse_args()
+    measuring.PAIRS = arguments.pairs
     if unknown := [name for name in arguments.names if name not in every]:
         parser.error(f"no row is called {unknown[0]!r}: give any of {', '.join(every)}")
     if arguments.names:

@@ -80,7 +80,7 @@ class Settings:
         0.01, number(0.0005, 1.0, "one core"), "share of one core that looking may cost in the long run"
     )
     switch_interval: float = _setting(
-        0.0005,
+        0.0002,
         number(0.0001, 0.005, "seconds", or_zero=True),
         "the interpreter's, while operations are in flight; 0: left as it is",
     )

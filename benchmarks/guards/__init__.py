@@ -6,7 +6,7 @@ that each figure has on a machine that does other things too, and one retry.
 
 from __future__ import annotations
 
-from benchmarks.guards.bursts import bursts, bursts_in_coroutine, bursts_looked_at
+from benchmarks.guards.bursts import bursts, bursts_in_coroutine
 from benchmarks.guards.calls import coroutine_call, function_call
 from benchmarks.guards.computing import (
     awaits_in_operation,
@@ -37,13 +37,12 @@ GUARDS: tuple[Row, ...] = (
     awaits_in_operation,
     orjson_in_operation,
     innocent_thread,
-    bursts_looked_at,
+    bursts,
     known_parts,
     gather_beside_neighbour,
 )
 """About a minute in all."""
 OTHERS: tuple[Row, ...] = (
-    bursts,
     bursts_in_coroutine,
     timers_beside_neighbour,
     socket_beside_neighbour,

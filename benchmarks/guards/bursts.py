@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from benchmarks.guards.measuring import Measurement, watching
 from benchmarks.guards.shares import innermost
 from benchmarks.guards.work import spin
-from profkit import Settings
 from profkit_storage import Profile
 
 _ROUNDS = 300
@@ -18,22 +17,13 @@ _ROUNDS = 300
 
 
 def bursts() -> tuple[Measurement, ...]:
-    """In a thread, with the default settings: the largest error of a share, in points of the operation's time."""
-    return (_in_thread("bursts in three functions among blocking calls", Settings().max_overhead),)
-
-
-def bursts_looked_at() -> tuple[Measurement, ...]:
-    """The same where looking may cost 5 % of a core: what the method tells when it is not short of looks."""
-    return (_in_thread("the same bursts, with 5 % of a core to look", 0.05, slack=3.0),)
-
-
-def _in_thread(name: str, max_overhead: float, slack: float = 0.0) -> Measurement:
+    """In a thread: the largest error of a share, in points of the operation's time."""
     profiles: list[Profile] = []
     truth: dict[str, float] = {}
-    with watching(profiles, threshold=0.5, max_overhead=max_overhead) as profiler:
+    with watching(profiles, threshold=0.5) as profiler:
         profiler.profile(_run)(truth)
         profiler.flush()
-    return _compared(name, profiles[0], truth, slack)
+    return (_compared("bursts in three functions among blocking calls", profiles[0], truth, slack=3.0),)
 
 
 def bursts_in_coroutine() -> tuple[Measurement, ...]:

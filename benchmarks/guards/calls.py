@@ -17,7 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pyinstrument import Profiler
 
-from benchmarks.guards.measuring import PAIRS, Measurement, watching
+from benchmarks.guards import measuring
+from benchmarks.guards.measuring import Measurement, watching
 from benchmarks.guards.work import nothing, nothing_awaited
 
 Pairs = list[tuple[float, float]]
@@ -36,7 +37,7 @@ def function_call() -> tuple[Measurement, ...]:
     """An empty function decorated."""
     with watching() as profiler:
         decorated = profiler.profile(nothing)
-        pairs = _in_thread(lambda: [_pair(decorated) for _ in range(PAIRS)])
+        pairs = _in_thread(lambda: [_pair(decorated) for _ in range(measuring.PAIRS)])
     return (_compared("empty function decorated", pairs, 20 if _OLD else 30),)
 
 
@@ -45,7 +46,7 @@ def coroutine_call() -> tuple[Measurement, ...]:
 
     async def measure() -> Pairs:
         decorated = profiler.profile(nothing_awaited)
-        return [await _pair_awaited(decorated) for _ in range(PAIRS)]
+        return [await _pair_awaited(decorated) for _ in range(measuring.PAIRS)]
 
     with watching() as profiler:
         pairs = _in_thread(lambda: asyncio.run(measure()))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import statistics
 import time
 
-from benchmarks.guards.measuring import PAIRS, Measurement, watching
+from benchmarks.guards import measuring
+from benchmarks.guards.measuring import Measurement, watching
 from profkit import PerformanceProfiler
 from profkit_storage import Profile
 
@@ -17,7 +18,7 @@ def slow_end() -> tuple[Measurement, ...]:
     profiles: list[Profile] = []
     with watching(profiles, threshold=0.01) as profiler:
         # Each by a name of its own: of one name a few a minute are kept, and the end of the others costs less.
-        ends = [_end_of_many(profiler, f"slow {number}") for number in range(1 + PAIRS)][1:]
+        ends = [_end_of_many(profiler, f"slow {number}") for number in range(1 + measuring.PAIRS)][1:]
     kept = sum(profile.operation.startswith("slow") for profile in profiles) - 1
     detail = f"median of {len(ends)}, the largest {max(ends):.0f} us; {kept} of them kept"
     name = f"end of a slow operation of {_SPANS:,} spans"

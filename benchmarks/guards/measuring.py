@@ -12,6 +12,7 @@ from profkit import PerformanceProfiler, Settings
 from profkit_storage import Profile
 
 PAIRS = 15
+"""How many at least; `python -m benchmarks.run --pairs` asks for more."""
 Side = Callable[[], float]
 """Runs one side of a pair once and returns what it cost."""
 
@@ -51,21 +52,20 @@ Row = Callable[[], tuple[Measurement, ...]]
 def watching(
     profiles: list[Profile] | None = None,
     threshold: float = 60.0,
-    max_overhead: float = Settings().max_overhead,
 ) -> Generator[PerformanceProfiler]:
     """Run a profiler with its defaults, whose profiles go to a list."""
     keep = (profiles if profiles is not None else []).append
-    profiler = PerformanceProfiler(Settings(threshold=threshold, on_profile=keep, max_overhead=max_overhead))
+    profiler = PerformanceProfiler(Settings(threshold=threshold, on_profile=keep))
     try:
         yield profiler
     finally:
         profiler.shutdown()
 
 
-def ratios(bare: Side, watched: Side, *, pairs: int = PAIRS, turns: int = 2) -> list[float]:
+def ratios(bare: Side, watched: Side, *, turns: int = 2) -> list[float]:
     """Return watched against bare of each pair, in which both take turns: a noisy machine is noisy for both."""
     found: list[float] = []
-    for pair in range(pairs):
+    for pair in range(PAIRS):
         costs = {bare: 0.0, watched: 0.0}
         for turn in range(pair, pair + turns):
             for side in (bare, watched) if turn % 2 else (watched, bare):

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.guards.measuring import PAIRS, Measurement, spread
+from benchmarks.guards import measuring
+from benchmarks.guards.measuring import Measurement, spread
 
 _ROOT = Path(__file__).resolve().parents[2]
 _FROM_ONE = 5
@@ -51,7 +52,7 @@ def hello_world() -> tuple[Measurement, ...]:
 
 def _with_parser(parser: str) -> Measurement:
     pairs: list[tuple[_Load, _Load]] = []
-    while len(pairs) < PAIRS:
+    while len(pairs) < measuring.PAIRS:
         pairs += _pairs(parser)
     ratios = [watched.rate / bare.rate for bare, watched in pairs]
     rate = statistics.median(bare.rate for bare, _ in pairs)

@@ -16,6 +16,8 @@ _FOR_OTHERS = 0.0003
 """and of these the seconds for those that are not."""
 _MANY = 64
 """Operations in flight from which not all of them are looked at in each tick."""
+_FEW = 8
+"""Operations at risk or slow up to which what was saved up is spent on them."""
 _SORTED_FOR = 0.05
 """Seconds between two sortings; each costs 0.2 us an operation."""
 LOOKS_AT_RISK = 22
@@ -44,11 +46,13 @@ class Rota:
     """Operations at risk first, that is those older than half their threshold that are not slow yet; then the others.
 
     A few that are slow already go with those at risk: they will be kept, and have to be true to their end.
-    `risk_interval` is the seconds between two ticks that those at risk need, 0 if there are none.
+    `risk_interval` is the seconds between two ticks that those at risk need, 0 if there are none. `few` tells whether
+    there are some at risk or slow, but few enough to look at them more often than the budget has for all.
     """
 
     def __init__(self) -> None:
         self.risk_interval = 0.0
+        self.few = False
         self._risky = _Queue()
         self._others = _Queue()
         self._now = 0.0
@@ -59,6 +63,7 @@ class Rota:
         """Keep no operation alive while nothing is in flight."""
         self._risky.operations, self._others.operations = [], []
         self._sorted = self.risk_interval = 0.0
+        self.few = False
 
     def begin(self, registry: Collection[Operation], now: float, *, in_need: bool) -> None:
         """Begin a tick; `in_need` tells whether the sampler has nothing to spare."""
@@ -92,3 +97,4 @@ class Rota:
         (risky if len(slow) <= _MANY else others).extend(slow)
         self._risky.operations, self._others.operations = risky, others
         self.risk_interval = shortest / 2 / LOOKS_AT_RISK
+        self.few = len(operations) <= _MANY and 0 < len(risky) <= _FEW

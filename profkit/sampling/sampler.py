@@ -34,6 +34,10 @@ _ASLEEP_AFTER = 60
 """and after which it sleeps until an operation wakes it; that costs the operation about 20 us."""
 _MANY_CODES = 20_000
 """Functions in the table from which it is begun anew when nothing is in flight."""
+_CONTENDED = 0.5
+"""The share of recent ticks at which threads fought for the GIL from which they are left the usual switch interval;"""
+_CONTENTION_STEP = 0.2
+"""each tick counts this much in it: four in a row are enough."""
 _COLLECTS_ANYWHERE = sys.version_info < (3, 12)
 """Before 3.12 a garbage collection may start inside a walk over frames, and has crashed processes there."""
 
@@ -77,6 +81,7 @@ class Sampler:
         self._used = 0.0
         self._ticked = perf_counter()
         self._took_gil: bool | None = None
+        self._contention = 0.0
         self._thread: real.Thread | None = None
         self._not_before = 0.0
         self._signal: real.Signal | None = None  # wakes the thread; one that finds another in its place ends
@@ -147,7 +152,7 @@ class Sampler:
         while self._is_on(signal):
             if self._registry or self.captures:
                 quiet = 0
-                switching.shorten(self, self.switch_interval)
+                self._choose_switch_interval()
                 self._tick_safely()
             else:
                 quiet += 1
@@ -159,6 +164,16 @@ class Sampler:
                 self._sleep_until_woken(signal)
             else:
                 self._wait(signal, quiet > _QUIET_AFTER)
+
+    def _choose_switch_interval(self) -> None:
+        """Have a short one, except while several threads compute: they would do little but take turns.
+
+        Four threads at once take 1.07 times as long with 0.5 ms and 1.12 times with 0.2 ms as with the usual 5 ms.
+        """
+        if self._contention > _CONTENDED:
+            switching.restore(self)
+        else:
+            switching.shorten(self, self.switch_interval)
 
     def _is_on(self, signal: real.Signal) -> bool:
         """Tell whether the thread with this signal is to go on; if so, operations need not wake it."""
@@ -204,7 +219,7 @@ class Sampler:
         cost, elapsed = used - self._used, now - self._ticked
         self._used, self._ticked = used, now
         self.cpu += cost
-        self._governor.account(cost, elapsed)
+        self._governor.account(cost, elapsed, few=self._rota.few)
 
     def without_collections(self, look: Callable[[], R]) -> R:
         """Walk over stacks while none is collected, where that is not safe. The caller holds `lock`."""
@@ -234,6 +249,9 @@ class Sampler:
             for operation in self._rota:
                 self._look(operation, view)
         finally:
+            contended = view.is_contended
+            if contended is not None:
+                self._contention += _CONTENTION_STEP * (contended - self._contention)
             view.close()
         for capture in self.captures:
             capture.look(perf_counter())

@@ -8,7 +8,6 @@ import sys
 import time
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -99,6 +98,7 @@ class _Queue:
     """
 
     __slots__ = ("_descriptor", "_path")
+    _close = staticmethod(os.close)  # when the interpreter ends, the module is gone before the last thread
 
     def __init__(self, native_id: int) -> None:
         self._path = f"/proc/self/task/{native_id}/schedstat"
@@ -119,8 +119,10 @@ class _Queue:
         self._path = ""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
-            with suppress(OSError):
-                os.close(descriptor)
+            try:  # by now there may be no `suppress`
+                self._close(descriptor)
+            except OSError:
+                pass
 
 
 class ThisThread(Local):

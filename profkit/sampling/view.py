@@ -31,6 +31,8 @@ _SHORTEST_PROBE = 20e-6
 """Seconds within a tick after which a thread's clock tells whether it runs without the GIL."""
 _WORTH_PROBING = 0.02
 """A thread that used less than this share of the time was not on the CPU now, or it does not matter."""
+_CONTENDED_SHARE = 0.7
+"""The share of one core from which the threads of a process are in each other's way, if it is not one that uses it."""
 _MANY_TIMERS = 10_000
 
 
@@ -77,6 +79,7 @@ class View:
         self.now = perf_counter()
         self._took_gil = took_gil
         self._process: float | None = None
+        self._clocked: WatchedThread | None = None
         self._frames: dict[int, FrameType] | None = None
         self._walks: dict[int, Walk] = {}
         self._states: dict[int, int] = {}
@@ -98,6 +101,14 @@ class View:
         """Whether the tick came when a thread let the GIL be taken from it."""
         return bool(self._took_gil)
 
+    @property
+    def is_contended(self) -> bool | None:
+        """Whether several threads fought for the GIL since the last tick; None if no thread's clock was read."""
+        if self._clocked is None:
+            return None
+        used, wall, all_used = _usage(self._clocked)
+        return all_used >= _CONTENDED_SHARE * wall and used < _BUSY_SHARE * all_used
+
     def close(self) -> None:
         """Let go of every frame."""
         self._frames = None
@@ -106,6 +117,7 @@ class View:
         """Return the thread's CPU seconds at this tick, None where that cannot be known."""
         if self._process is None:
             self._process = time.process_time() - time.thread_time()
+            self._clocked = thread
         return thread.read(self.tick, self._process)
 
     def thread_state(self, thread: WatchedThread) -> int:
