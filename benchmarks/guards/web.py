@@ -40,8 +40,8 @@ class _Server:
         before = sum(server.cpu_times()[:2])
         client = [sys.executable, "-m", "benchmarks.peers.load", str(self.port)]
         done = subprocess.run(client, cwd=_ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=60)
-        rate = float(done.stdout)
-        return _Load(rate, (sum(server.cpu_times()[:2]) - before) / rate)
+        rate, requests = map(float, done.stdout.split())
+        return _Load(rate, (sum(server.cpu_times()[:2]) - before) / requests)
 
 
 def hello_world() -> tuple[Measurement, ...]:

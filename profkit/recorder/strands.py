@@ -8,7 +8,7 @@ from profkit.masking import masker
 from profkit.operations import Operation
 from profkit.sampling.branches import Branch as Started
 from profkit.sampling.detached import give_back
-from profkit.sampling.inference import with_unseen_running
+from profkit.sampling.inference import with_unseen_running, with_unseen_steps
 from profkit.sampling.recording import Recording
 from profkit.sampling.resolution import Resolver
 from profkit.sampling.timeline import Span
@@ -32,9 +32,16 @@ def strands_of(recording: Recording, operation: Operation) -> Strands:
                 spans = _with_cpu(spans, strand.cpu)
             if recording.infers:
                 spans = with_unseen_running(spans, recording.tree)
+        elif recording.infers and (strand is None or _is_in_loop(strand, operation)):
+            spans = with_unseen_steps(spans, *recording.loop_seconds)
         strands[strand] = spans
     _settle_detached(strands, operation, recording.others)
     return strands
+
+
+def _is_in_loop(branch: Started, operation: Operation) -> bool:
+    """Tell whether a branch is a task of the operation's own event loop."""
+    return branch.task is not None and branch.thread is operation.thread
 
 
 def _with_cpu(spans: list[Span], seconds: float) -> list[Span]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from profkit.sampling.calltree import CallTree
 from profkit.sampling.codes import OFFSET_BITS
-from profkit.sampling.timeline import RUNNING, WAITING, Span
+from profkit.sampling.timeline import RUNNING, SUSPENDED, WAITING, Span
 
 _WINDOW = 0.5
 """Seconds within which seen and unseen running times are held against each other: a phase of a program."""
@@ -37,6 +37,32 @@ def with_unseen_running(spans: Sequence[Span], tree: CallTree) -> list[Span]:
     found: list[Span] = []
     for window in _windows(spans):
         found += _infer(window, places)
+    return found
+
+
+def with_unseen_steps(spans: Sequence[Span], seen: float, ran: float) -> list[Span]:
+    """Return the spans of a task whose loop's thread was `seen` running for so long and `ran` for longer, in seconds.
+
+    A tick is given the GIL where the loop waits for input, so short steps are seen too seldom. By how much, the
+    thread's clock says, for all its tasks alike. What is added to a task's running seconds is taken from
+    those it awaited.
+    """
+    if not 0 < seen < ran:
+        return list(spans)
+    running = sum(span.wall for span in spans if span.state == RUNNING)
+    awaiting = sum(span.wall for span in spans if span.state == SUSPENDED)
+    moved = min(running / seen * (ran - seen), awaiting, ran - running)
+    if moved <= _WORTH_IT * sum(span.wall for span in spans):
+        return list(spans)
+    found: list[Span] = []
+    for span in spans:
+        if span.state == SUSPENDED:
+            found.append(span._replace(wall=span.wall * (1 - moved / awaiting)))
+            continue
+        found.append(span)
+        if span.state == RUNNING:
+            more = span.wall * moved / running
+            found.append(span._replace(wall=more, cpu=span.cpu * moved / running, inferred=True))
     return found
 
 

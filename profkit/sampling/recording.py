@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from profkit.sampling.branches import MAX_BRANCHES, Branch
 from profkit.sampling.calltree import CallTree
 from profkit.sampling.resolution import Resolver
+from profkit.sampling.threads import LoopUse
 from profkit.sampling.timeline import COLLECTING, NOBODY, Timeline
 
 _LONGEST_FIRST = 0.1
@@ -54,8 +55,8 @@ class Recording:
     """
 
     __slots__ = (
-        "_last", "_limit", "_spans", "collected", "main", "others", "root", "sampler_cpu", "seen", "started", "stride",
-        "ticks", "tracks", "tree", "unobserved",
+        "_last", "_limit", "_loop_from", "_loop_to", "_spans", "collected", "main", "others", "root", "sampler_cpu",
+        "seen", "started", "stride", "ticks", "tracks", "tree", "unobserved",
     )  # fmt: skip
     engine = "watchdog"
     infers = True
@@ -74,6 +75,8 @@ class Recording:
         self.tracks: dict[Branch | None, Track] = {None: self.main}
         self._limit = limit
         self._spans = 0
+        self._loop_from: LoopUse | None = None
+        self._loop_to: LoopUse | None = None
         self.others = Branch("[other branches]")
         self._last: list[tuple[Track | None, float]] = []
 
@@ -85,6 +88,22 @@ class Recording:
                 return self.track(self.others)
             track = self.tracks[branch] = Track(branch)
         return track
+
+    def note_loop(self, use: LoopUse | None) -> None:
+        """Note what the operation's event loop has used up to this look."""
+        if self._loop_from is None:
+            self._loop_from = use
+        self._loop_to = use
+
+    @property
+    def loop_seconds(self) -> tuple[float, float]:
+        """For how long its event loop's thread was seen running, and how long it ran; 0, 0 without one."""
+        before, last = self._loop_from, self._loop_to
+        return (
+            (0.0, 0.0)
+            if before is None or last is None
+            else (last.running - before.running, last.used - before.used)
+        )
 
     @property
     def mean_gap(self) -> float:

@@ -116,6 +116,8 @@ def _suspended(strand: Strand, task: Any, top: object, coroutine: object, view: 
 
 def look(operation: Operation, recording: Recording, view: View) -> Callable[[], None]:
     """Look at an operation; return what gives it, if it is still in flight, the time since the last look."""
+    if operation.task is not None:
+        recording.note_loop(view.loop_use(operation.thread))
     if not operation.branches:
         if _goes_on(operation, recording, view):
             return _nothing_to_give

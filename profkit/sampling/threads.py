@@ -37,16 +37,41 @@ class Clocks(NamedTuple):
     queued: float
 
 
+class LoopUse(NamedTuple):
+    """What an event loop's thread used while it was looked at: its CPU seconds, and those it was seen running.
+
+    Sums over looks: the differences between two of them count. `tick` and `wall` are the last look's.
+    """
+
+    tick: int
+    wall: float
+    cpu: float
+    used: float
+    running: float
+
+
 class WatchedThread:
     """A thread that has run an operation; made by that thread itself.
 
     `now` and `before` are its clocks at the last two ticks they were read at. `hold` is the step that its loop was last
     seen in (see `view`), `loop` the event loop that last ran an operation here, `branch` the work handed over that it
-    runs now. `greenlet` is set where several share the thread, see `greenlets`.
+    runs now, `use` what its loop used. `greenlet` is set where several share the thread, see `greenlets`.
     Asking for the clock of a thread that has ended can crash; reading a clock id taken while it lived only fails.
     """
 
-    __slots__ = ("_clock", "_queue", "_tick", "before", "branch", "cpu", "hold", "ident", "loop", "now")
+    __slots__ = (
+        "_clock",
+        "_queue",
+        "_tick",
+        "before",
+        "branch",
+        "cpu",
+        "hold",
+        "ident",
+        "loop",
+        "now",
+        "use",
+    )
     greenlet: weakref.ref[object] | None = None
 
     def __init__(self) -> None:
@@ -58,6 +83,7 @@ class WatchedThread:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.branch: Branch | None = None
         self.hold: object = None
+        self.use = LoopUse(0, 0.0, 0.0, 0.0, 0.0)
         self.now = self.before = Clocks(perf_counter(), 0.0, time.process_time(), 0.0)
         self.read(-1, self.now.process)
         self.before = self.now

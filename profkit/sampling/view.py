@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from profkit.sampling.codes import OFFSET_BITS, CodeTable
 from profkit.sampling.stacks import Walk, walk
-from profkit.sampling.threads import WatchedThread
+from profkit.sampling.threads import LoopUse, WatchedThread
 from profkit.sampling.timeline import HELD, NOBODY, RUNNING, STARVED, SUSPENDED, WAITING
 
 HELD_FROM = 0.05
@@ -33,6 +33,8 @@ _WORTH_PROBING = 0.02
 """A thread that used less than this share of the time was not on the CPU now, or it does not matter."""
 _CONTENDED_SHARE = 0.7
 """The share of one core from which the threads of a process are in each other's way, if it is not one that uses it."""
+_SAME_WORK = 1.0
+"""Seconds between two looks at a loop up to which the later one stands for both."""
 _MANY_TIMERS = 10_000
 
 
@@ -173,6 +175,28 @@ class View:
         if step.seconds > HELD_FROM and not self._is_timed(waiter, thread):
             return Waiting(HELD, step.holder, step.seconds)
         return _WAITING
+
+    def loop_use(self, thread: WatchedThread) -> LoopUse | None:
+        """Return what the loop of a thread used up to this tick; None where that cannot be known."""
+        use = thread.use
+        if use.tick != self.tick:
+            cpu = self.clock(thread)
+            if cpu is None:
+                return None
+            passed = self.now - use.wall
+            used, running = use.used, use.running
+            if passed < _SAME_WORK:  # or nobody looked meanwhile
+                used += cpu - use.cpu
+                running += passed if self._is_seen_running(thread) else 0.0
+            use = thread.use = LoopUse(self.tick, self.now, cpu, used, running)
+        return use
+
+    def _is_seen_running(self, thread: WatchedThread) -> bool:
+        """Tell whether a loop's thread is seen at what it runs; where it selects, the GIL was had after a step."""
+        if self.thread_state(thread) != RUNNING:
+            return False
+        places = self.walk(thread.ident).places
+        return not places or self.codes.entries[places[0] >> OFFSET_BITS].module != "selectors"
 
     def has_step(self, thread: WatchedThread) -> bool:
         """Tell whether the thread's event loop is running something now."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from profkit.sampling.branches import Branch
 from profkit.sampling.calltree import MAX_DEPTH, CallTree
 from profkit.sampling.codes import OFFSET_BITS, CodeTable
-from profkit.sampling.inference import with_unseen_running
+from profkit.sampling.inference import with_unseen_running, with_unseen_steps
 from profkit.sampling.recording import Recording
 from profkit.sampling.timeline import HELD, NOBODY, RUNNING, STARVED, SUSPENDED, WAITING, Span
 
@@ -239,6 +239,34 @@ def test_inferring_conserves_seconds(looks: list[tuple[int, float, float, int]])
     assert sum(span.wall for span in found) == pytest.approx(began)
     assert sum(span.cpu for span in found) == pytest.approx(sum(span.cpu for span in spans))
     assert all(span.wall >= -1e-9 and span.cpu <= span.wall + 1e-9 for span in found)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 0.5), st.sampled_from([RUNNING, SUSPENDED, STARVED, HELD])), max_size=60),
+    st.floats(0, 50),
+    st.floats(0, 50),
+)
+def test_steps_nobody_saw_come_from_what_was_awaited(
+    looks: list[tuple[float, int]], seen: float, ran: float
+) -> None:
+    spans = [
+        Span(state, wall, wall * (state == RUNNING), state, NOBODY, number, number + wall)
+        for number, (wall, state) in enumerate(looks)
+    ]
+    found = with_unseen_steps(spans, seen, ran)
+
+    def seconds(spans: list[Span], *states: int) -> float:
+        return sum(span.wall for span in spans if span.state in states)
+
+    total = sum(span.wall for span in spans)
+    assert sum(span.wall for span in found) == pytest.approx(total)
+    assert all(span.wall >= 0 and span.cpu <= span.wall + 1e-9 for span in found)
+    assert seconds(found, STARVED, HELD) == seconds(spans, STARVED, HELD)
+    running = seconds(spans, RUNNING)
+    more = 0.0
+    if 0 < seen < ran:
+        more = max(0.0, min(running / seen * (ran - seen), seconds(spans, SUSPENDED), ran - running))
+    assert seconds(found, RUNNING) == pytest.approx(running + more, abs=0.01 * total + 1e-9)
 
 
 def test_a_deep_stack_keeps_its_root_and_its_leaf_side() -> None:
