@@ -77,7 +77,7 @@ class Settings:
         0.01, number(0.001, 1.0, "seconds"), "time between two looks at what is running"
     )
     max_overhead: float = _setting(
-        0.01, number(0.0005, 1.0, "one core"), "share of one core that looking may cost in the long run"
+        0.01, number(0.0005, 1.0, "one core"), "share of one core that looking may cost, over a minute"
     )
     switch_interval: float = _setting(
         0.0002,
