@@ -47,7 +47,7 @@ class ProfileEntry:
     """What a profile's key alone says. `operation` and `service` are cut where their name is over 80 bytes long.
 
     `start_ns` is UTC nanoseconds since the epoch, exact to the millisecond; `wall` is seconds, exact to the
-    millisecond; `size` is bytes as stored.
+    millisecond; `size` is bytes as stored, in a block its part of them.
     """
 
     id: str
