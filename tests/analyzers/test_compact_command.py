@@ -99,7 +99,11 @@ def test_the_other_commands_find_what_is_in_blocks(profkit, store):
     assert profkit("compact", store.path, "--grace", "0s")[0] == 0
     assert profkit("analyze", store.path) == ranking
     code, out, err = profkit("list", store.path, "--json")
-    assert (code, without_sizes(out.replace("blocks/v1", "profiles/v1")), err) == (0, without_sizes(listing), "")
+    assert (code, without_sizes(out.replace("blocks/v1", "profiles/v1")), err) == (
+        0,
+        without_sizes(listing),
+        "",
+    )
     first = next(store.scan()).id
     assert "handle_message" in profkit("show", first, store.path)[1]
 
