@@ -115,7 +115,10 @@ def test_the_other_commands_find_what_is_in_blocks(profkit, store):
             ["memory://somewhere"],
             "storage address 'memory://somewhere': what is in memory is gone with its process",
         ),
-        (["STORE", "--grace", "soon"], "--grace 'soon': must be a number and s, m, h, d or w (0s, 30m, 7d)"),
+        (
+            ["STORE", "--grace", "soon"],
+            "--grace 'soon': must be a whole number and s, m, h, d or w (0s, 30m, 7d)",
+        ),
         (["STORE", "--grace", "999999999w"], "--grace '999999999w': is too long"),
         (["STORE", "--until", "soon"], "--until 'soon': must be an ISO 8601 date"),
         (["missing"], "missing: no such directory"),
