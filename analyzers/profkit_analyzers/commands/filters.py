@@ -19,7 +19,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 _FORMS = "an ISO 8601 date or time (2026-03-14, 2026-03-14T15:09, UTC unless it has a zone) or an age (30m, 2h, 7d)"
 
 
-class _Address(click.ParamType):
+class _Address(click.types.StringParamType):
     """Any text; where it is missing, it says where else it may come from."""
 
     name = "store"
