@@ -14,7 +14,7 @@ from asyncio import _get_running_loop  # pyright: ignore[reportPrivateUsage]  # 
 from contextvars import ContextVar, Token
 from sys import _getframe  # pyright: ignore[reportPrivateUsage]  # documented, and the only way to a caller
 from time import perf_counter
-from types import FrameType, TracebackType
+from types import CodeType, FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from profkit import trio_tasks
@@ -134,7 +134,10 @@ class Operation:
         self.profiler = profiler
         self.tally = tally
         self.parent = self.children = self.branches = self.recording = None
-        self.coroutine = self.task = self.frame = self._token = None
+        self.coroutine = self.task = self.frame = self._token = self.tags = self.request = None
+        # Known to `__getattr__` too, at 0.4 us each time; here 0.02 us.
+        self.started = self.ended = 0.0
+        self.status = Status.OK
 
     if not TYPE_CHECKING:  # every attribute is declared above
 
@@ -384,17 +387,27 @@ def named(name: object) -> str:
     return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
+_plain: dict[int, CodeType] = {}
+"""By their ids, functions that enter a `with` block themselves: a third of what looking costs."""
+_MOST_PLAIN = 4_096
+
+
 def _entering_frame(entering: FrameType) -> FrameType:
     """Return the function a `with` block is part of, past what contextlib drives: generators, and exit stacks.
 
     A generator that anything else drives is the function itself. So it is where contextlib was called by no function of
     the application, but by a worker thread that enters for a request: that thread's loop is nobody's root.
     """
+    code = entering.f_code
+    if _plain.get(id(code)) is code:
+        return entering
     frame: FrameType | None = entering
     while frame is not None and (_is_contextlib(frame) or _is_driven_by_contextlib(frame)):
         frame = frame.f_back
     if frame is None or str(frame.f_globals.get("__name__", "")).partition(".")[0] in _WORKERS:
         return entering
+    if frame is entering and not code.co_flags & _GENERATOR and len(_plain) < _MOST_PLAIN:
+        _plain[id(code)] = code
     return frame
 
 

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable
 from contextvars import ContextVar, Token
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from profkit.asgi_types import ASGIApp, Message, Receive, Scope, Send
 from profkit_storage import ConfigurationError
@@ -21,8 +21,7 @@ _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})
 _ANSWERS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 
 
-@dataclass(frozen=True, slots=True)
-class RequestContext:
+class RequestContext(NamedTuple):
     """One request. `trace_id` is 32 and `span_id` 16 hexadecimal digits; `parent_id` is the caller's span, if any."""
 
     request_id: str = ""
@@ -91,14 +90,8 @@ class RequestTracker:
             await self.app(scope, receive, send)
             return
         token = self.begin(scope)
-
-        async def answer(message: Message) -> None:
-            if message["type"] in _ANSWERS:
-                message = self.echo(scope, message)
-            await send(message)
-
         try:
-            await self.app(scope, receive, answer)
+            await self.app(scope, receive, self.echoing(scope, send))
         finally:
             end(token)
 
@@ -115,20 +108,28 @@ class RequestTracker:
         headers.append((name, scope[SCOPE_KEY].request_id.encode("ascii")))
         return {**message, "headers": headers}
 
+    def echoing(self, scope: Scope, send: Send) -> Send:
+        """Return what sends as `send` does, with the id in the answer."""
+
+        async def answer(message: Message) -> None:
+            await send(self.echo(scope, message) if message["type"] in _ANSWERS else message)
+
+        return answer
+
     def _context(self, headers: Iterable[tuple[bytes, bytes]]) -> RequestContext:
-        ids: list[bytes] = []
-        traces: list[bytes] = []
-        wanted = self._header
+        sent = traceparent = None
         for name, value in headers:
-            if name == wanted:
-                ids.append(value)
+            # Two of one header is how a proxy's value is smuggled past: then neither counts.
+            if name == self._header:
+                sent = value if sent is None else b""
             elif name == b"traceparent":
-                traces.append(value)
-        # Two of one header is how a proxy's value is smuggled past: then neither counts.
-        taken = self._trust and len(ids) == 1 and _SAFE_ID.fullmatch(ids[0])
-        trace = parse_traceparent(traces[0]) if len(traces) == 1 else None
+                traceparent = value if traceparent is None else b""
         random = os.urandom(40).hex()
-        request_id = ids[0].decode("ascii") if taken else _uuid4(random[48:])
+        if sent is not None and self._trust and _SAFE_ID.fullmatch(sent):
+            request_id = sent.decode("ascii")
+        else:
+            request_id = _uuid4(random[48:])
+        trace = None if traceparent is None else parse_traceparent(traceparent)
         if trace is None:
             return RequestContext(request_id, random[:32], random[32:48])
         return RequestContext(request_id, trace[0], random[32:48], trace[1], trace[2])

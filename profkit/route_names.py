@@ -29,6 +29,15 @@ class RouteNames:
         method = method if method in _METHODS else "(other method)"
         return f"{method} {self.template(scope)}"
 
+    def is_settled(self, scope: Scope) -> bool:
+        """Tell whether every request of this method at this route has the name that `name` has just returned."""
+        route = scope.get("route")
+        wanted = scope.get("endpoint") if route is None else route
+        known = self._templates.get((id(scope.get("router")), id(wanted)))
+        return scope.get("method") in _METHODS and (
+            wanted is None or (known is not None and len(known[2]) == 1)
+        )
+
     def template(self, scope: Scope) -> str:
         """Return the route's path template, with the mounts above it and without the server's root path."""
         route, router = scope.get("route"), scope.get("router")

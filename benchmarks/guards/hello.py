@@ -1,4 +1,4 @@
-"""A server for `web.py`: `python -m benchmarks.guards.hello bare|watched h11|httptools`.
+"""A server for `web.py`: `python -m benchmarks.guards.hello bare|watched|without-ids h11|httptools`.
 
 Prints its port, and serves until its input ends.
 """
@@ -43,10 +43,10 @@ async def serve(app: ASGIApp, parser: Literal["h11", "httptools"]) -> None:
 
 
 def main(side: str, parser: str) -> None:
-    """Serve, bare or watched."""
+    """Serve, bare or watched, with a request id on every answer or without."""
     app = Starlette(routes=[Route("/", hello)])
     with watching() as profiler:
-        whole = ProfilingMiddleware(app, profiler) if side == "watched" else app
+        whole = app if side == "bare" else ProfilingMiddleware(app, profiler, tracker=side == "watched")
         asyncio.run(serve(whole, cast("Literal['h11', 'httptools']", parser)))
 
 

@@ -45,25 +45,29 @@ class _Server:
 
 
 def hello_world() -> tuple[Measurement, ...]:
-    """With each HTTP parser that is there: h11 comes with uvicorn, httptools is what it takes where it can."""
+    """With each HTTP parser that is there: h11 comes with uvicorn, httptools is what it takes where it can.
+
+    And with a request id on every answer, as is usual, and without: a header more costs the server too.
+    """
     parsers = [parser for parser in ("h11", "httptools") if importlib.util.find_spec(parser)]
-    return tuple(_with_parser(parser) for parser in parsers)
+    return tuple(_with(parser, side) for parser in parsers for side in ("watched", "without-ids"))
 
 
-def _with_parser(parser: str) -> Measurement:
+def _with(parser: str, side: str) -> Measurement:
     pairs: list[tuple[_Load, _Load]] = []
     while len(pairs) < measuring.PAIRS:
-        pairs += _pairs(parser)
+        pairs += _pairs(parser, side)
     ratios = [watched.rate / bare.rate for bare, watched in pairs]
     rate = statistics.median(bare.rate for bare, _ in pairs)
     cpu = statistics.median(watched.cpu / bare.cpu for bare, watched in pairs)
     detail = f"{spread(ratios)}; {rate:,.0f}/s bare; CPU of a request {cpu:.3f} times bare"
-    name = f"Starlette hello world on uvicorn with {parser}, requests a second"
+    ids = "" if side == "watched" else ", no request ids"
+    name = f"Starlette hello world on uvicorn with {parser}{ids}, requests a second"
     return Measurement(name, statistics.median(ratios), 0.95, "times bare", detail, at_least=True)
 
 
-def _pairs(parser: str) -> list[tuple[_Load, _Load]]:
-    with _serving("bare", parser) as bare, _serving("watched", parser) as watched:
+def _pairs(parser: str, side: str) -> list[tuple[_Load, _Load]]:
+    with _serving("bare", parser) as bare, _serving(side, parser) as watched:
         pairs: list[tuple[_Load, _Load]] = []
         for server in (bare, watched):
             server.load()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-LONGEST_INTERVAL = 0.15
+LONGEST_INTERVAL = 0.2
 """Seconds; ticks are short enough not to cost more than the limit even so."""
 MOST_CREDIT = 0.01
 """CPU seconds that may be saved up while there is little to do: a first second at full resolution."""
