@@ -26,7 +26,7 @@ from profkit.recorder.intake import Intake
 from profkit.recorder.keeper import Keeper
 from profkit.recorder.recorder import Recorder
 from profkit.recorder.rollup_writer import RollupWriter
-from profkit.recorder.spooling import with_spool
+from profkit.recorder.spooling import check_spool, with_spool
 from profkit.rollups import Rollups
 from profkit.sampling import pauses, switching
 from profkit.sampling.sampler import Sampler
@@ -97,13 +97,19 @@ class PerformanceProfiler:
 
         Raises:
             ConfigurationError: a setting or the storage's address is not allowed; names what is.
-            StorageError: profiles cannot be written there.
+            StorageError: profiles cannot be written there, or not to the `spool` that is given.
         """
         if settings is not None and (arguments or not isinstance(cast("object", settings), Settings)):
             raise ConfigurationError("give one Settings, or arguments such as storage=..., not both")
         _refuse_free_threading()
         settings = settings or Settings.from_env(None, **arguments)
         storage, opened = _open(settings.storage, self.faults, spools=settings.spool != "off")
+        try:
+            check_spool(storage, settings)
+        except BaseException:
+            if opened and storage is not None:
+                storage.close()
+            raise
         with self._changing:
             self._asked = True
             self._close(settings.shutdown_timeout)

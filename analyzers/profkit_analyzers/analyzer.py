@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from profkit_analyzers.dropped import Undecided
 from profkit_analyzers.nesting import placed
 from profkit_analyzers.ranking import NANO, Summary
-from profkit_analyzers.report import Report, Skipped, bottleneck, operation_stats, ranked
+from profkit_analyzers.report import MAX_SKIPPED, Report, Skipped, bottleneck, operation_stats, ranked
 from profkit_storage import (
     ConfigurationError,
     Profile,
@@ -21,9 +21,6 @@ from profkit_storage.categories import CategoryTable, default_categories
 
 Progress = Callable[[int, int], None]
 """Called with (profiles done, profiles in all) after each."""
-
-MAX_SKIPPED = 20
-"""Damaged or foreign things named in a report; all of them are counted."""
 
 _TOLERANCE = 0.01
 _LEAST = 1e-6
@@ -131,8 +128,10 @@ class _Work:
 
     def skip(self, key: str, reason: str) -> None:
         self.skipped_count += 1
-        if len(self.skipped) < MAX_SKIPPED:
-            self.skipped.append(Skipped(key, reason))
+        skipped = Skipped(key, reason)
+        # A damaged block is told of once for each profile in it.
+        if len(self.skipped) < MAX_SKIPPED and skipped not in self.skipped:
+            self.skipped.append(skipped)
 
 
 def _ignore(key: str, reason: str) -> None:

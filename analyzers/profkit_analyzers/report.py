@@ -9,6 +9,9 @@ from profkit_analyzers.blame import Blame, CallSite
 from profkit_analyzers.ranking import MICRO, NANO, Cost, OperationSummary, Summary
 
 REPORT_SCHEMA = 1
+MAX_SKIPPED = 20
+"""Damaged or foreign things named in a report; all of them are counted."""
+
 _DIGITS = 6
 
 

@@ -47,7 +47,7 @@ class ProfileEntry:
     """What a profile's key alone says. `operation` and `service` are cut where their name is over 80 bytes long.
 
     `start_ns` is UTC nanoseconds since the epoch, exact to the millisecond; `wall` is seconds, exact to the
-    millisecond; `size` is bytes as stored.
+    millisecond; `size` is bytes as stored, in a block its part of them.
     """
 
     id: str
@@ -157,7 +157,8 @@ class ProfileStorage(abc.ABC):
         """Yield entries from this store's `scan`, each with its profile, in their order: for work in batches.
 
         What is damaged, gone since it was listed, or cannot be read is passed to `on_problem` by its key, in the
-        caller's thread, and left out. `workers` threads read ahead, a little; as many as suit the store unless given.
+        caller's thread, and left out; a damaged file of a block once for each profile in it. `workers` threads read
+        ahead, a little; as many as suit the store unless given.
 
         Raises:
             ConfigurationError: `workers` is not a whole number from 1 to `MAX_WORKERS`.
@@ -295,13 +296,14 @@ def _loaded(
             if isinstance(found, Profile):
                 yield entry, found
             else:
-                on_problem(entry.key, _reason(found))
+                on_problem(*_problem(entry, found))
 
 
-def _reason(error: StorageError) -> str:
+def _problem(entry: ProfileEntry, error: StorageError) -> tuple[str, str]:
+    """Return the key of what is wrong, which of a profile in a block is one of the block's files, and the reason."""
     if isinstance(error, CorruptProfile):
-        return error.reason
-    return "gone since it was listed" if isinstance(error, ProfileNotFound) else str(error)
+        return error.key, error.reason
+    return entry.key, "gone since it was listed" if isinstance(error, ProfileNotFound) else str(error)
 
 
 def _hour_of(entry: ProfileEntry) -> datetime:

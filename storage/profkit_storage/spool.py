@@ -52,6 +52,21 @@ class Spool:
         self.max_age = max_age
         self.dropped: Counter[str] = Counter()
 
+    def check_possible(self) -> None:
+        """Look whether the directory could be made and written, without making it before it is needed.
+
+        Raises:
+            StorageError: it could not.
+        """
+        try:
+            there = next(path for path in (self.directory, *self.directory.parents) if path.exists())
+            if not there.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            if not os.access(there, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            raise self._unwritable(error) from error
+
     def keep(self, item: Profile | RollupSet) -> int:
         """Put an item aside; return its size in bytes.
 
@@ -69,9 +84,7 @@ class Spool:
         try:
             files.move_into_place(files.write_temporary(self.directory / _INCOMING, data), path)
         except OSError as error:
-            raise StorageError(
-                f"spool {self.directory}: cannot be written: {error.strerror or error}"
-            ) from error
+            raise self._unwritable(error) from error
         self._replace(item.id, path.name)
         return len(data)
 
@@ -128,6 +141,9 @@ class Spool:
             ) from error
         files.remove(path)
         return 1
+
+    def _unwritable(self, error: OSError) -> StorageError:
+        return StorageError(f"spool {self.directory}: cannot be written: {error.strerror or error}")
 
     def _replace(self, id: str, name: str) -> None:
         """Remove earlier states of what has just been written."""

@@ -67,7 +67,7 @@ def test_analyze_json_is_the_reports(profkit, store):
     [
         (["--since", "2026-03-15"], {"op1", "op2"}),
         (["--until", "2026-03-15"], {"op0"}),
-        (["--since", "2026-03-15T00:00:00+00:00", "--until", "2026-03-15T02:00:00+02:00"], None),
+        (["--since", "2026-03-15T01:00:00+00:00", "--until", "2026-03-15T04:00:00+02:00"], None),
         (["--since", "2026-03-15T02:00:00+02:00", "--until", "2026-03-16"], {"op1"}),
         (["--operation", "op2"], {"op2"}),
         (["--service", "orders"], {"op0", "op1", "op2"}),
@@ -78,16 +78,14 @@ def test_analyze_json_is_the_reports(profkit, store):
     ],
 )
 def test_filters_mean_the_same_for_analyze_and_list(profkit, store, options, operations):
-    code, out, err = profkit("analyze", store, "--format", "json", *options)
-    listed = profkit("list", store, "--json", *options)
     if operations is None:
-        assert code == listed[0] == 2
-        assert err.startswith("profkit: ")
-        assert err.count("\n") == 1
-        assert out == listed[1] == ""
-        return
-    assert set(json.loads(out)["operations"]) == operations
-    assert {entry["operation"] for entry in json.loads(listed[1])["profiles"]} == operations
+        for command in ("analyze", "list"):
+            code, out, err = profkit(command, store, *options)
+            assert (code, out, err) == (2, "", f"profkit: no profiles that match in {store}\n")
+    _, ranked, _ = profkit("analyze", store, "--format", "json", *options)
+    _, listed, _ = profkit("list", store, "--json", *options)
+    assert set(json.loads(ranked)["operations"]) == (operations or set())
+    assert {entry["operation"] for entry in json.loads(listed)["profiles"]} == (operations or set())
 
 
 def test_list_shows_the_newest_last_and_says_what_it_left_out(profkit, store):
@@ -238,7 +236,7 @@ def test_export_to_where_nothing_can_be_written_says_so(profkit, store, tmp_path
         (["list", "s3://bucket"], ["s3://"]),
         (["list", "gopher://x"], ["gopher://"]),
         (["list", "/no/such/store"], ["/no/such/store", "no such directory"]),
-        (["list"], ["STORE"]),
+        (["list"], ["STORE", "PROFKIT_STORAGE"]),
         (["nonsense"], ["nonsense"]),
         (["list", "STORE", "--odd"], ["--odd"]),
     ],
@@ -256,6 +254,16 @@ def test_an_empty_store_is_one_line(profkit, tmp_path):
     for command in ("analyze", "list"):
         code, out, err = profkit(command, tmp_path)
         assert (code, out, err) == (2, "", f"profkit: no profiles that match in {tmp_path}\n")
+
+
+def test_no_profiles_are_an_answer_in_json(profkit, tmp_path):
+    for command in (["list"], ["find", "--tag", "a=b"]):
+        code, out, err = profkit(*command, tmp_path, "--json")
+        assert (code, err) == (0, "")
+        assert json.loads(out) == {"schema": 1, "count": 0, "profiles": [], "skipped_count": 0}
+    code, out, err = profkit("analyze", tmp_path, "--format", "json")
+    assert (code, err) == (0, "")
+    assert (json.loads(out)["profiles"], json.loads(out)["bottlenecks"]) == (0, [])
 
 
 def test_a_store_of_nothing_to_rank_says_why(profkit, tmp_path, make_profile):

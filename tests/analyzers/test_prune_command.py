@@ -65,7 +65,7 @@ def test_limits(profkit, store, options, left):
     ("options", "named"),
     [
         ([], "give --max-age, --max-bytes or --max-count"),
-        (["--max-age", "30"], "--max-age '30': must be a number and s, m, h, d or w"),
+        (["--max-age", "30"], "--max-age '30': must be a whole number and s, m, h, d or w"),
         (["--max-bytes", "many"], "--max-bytes 'many': must be a number and kB"),
         (["--max-count", "-1"], "--max-count"),
     ],

@@ -20,6 +20,7 @@ from profkit_storage import (
     ProfileEntry,
     RollupSet,
     Status,
+    StorageError,
     StoreUnavailable,
     open_storage,
 )
@@ -249,4 +250,15 @@ def test_a_killed_process_loses_nothing_that_was_in_the_spool(tmp_path: Path) ->
         Settings(storage=tmp_path / "store", spool=tmp_path / "spool", rollup_interval=0)
     )
     wait_until(lambda: len(list(store.scan())) == 8)
+    profiler.shutdown()
+
+
+def test_a_spool_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no directory")
+    profiler = PerformanceProfiler()
+    with pytest.raises(StorageError, match=r"spool .*file.*: cannot be written: Not a directory"):
+        profiler.configure(storage=tmp_path / "store", spool=tmp_path / "file")
+    assert not profiler.active
+    profiler.configure(storage=tmp_path / "store", spool=tmp_path / "spool")
+    assert profiler.active
     profiler.shutdown()

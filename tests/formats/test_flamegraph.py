@@ -133,7 +133,7 @@ def test_the_picture_is_svg_without_script_or_style(make_profile):
     assert {re.match(r"</?(\w+)", tag)[1] for tag in tags} == {"svg", "g", "title", "rect", "text"}
     assert not any(re.search(r" (?:style|href|on\w+)=", re.sub(r'"[^"]*"', "", tag)) for tag in tags)
     assert picture.count("<g ") == picture.count("<title>") == picture.count("</g>") == 9
-    assert "sqlite3.cursor.execute: 600 ms, 26.3%" in picture
+    assert "sqlite3.cursor.execute: 600 ms, 26.3 %" in picture
     assert 'fill="url(#flame-waiting)"' in picture
     assert 'class="mark"' in picture
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from profkit_storage import LocalStorage, Trigger
+from profkit_storage import Enclosing, LocalStorage, Trigger
 from profkit_storage.blocks.compaction import Compaction
 from profkit_storage.blocks.schema import TABLES
 
@@ -19,8 +19,8 @@ HOUR = 3_600_000_000_000
 NOON = int(datetime(2026, 3, 14, 12, tzinfo=UTC).timestamp()) * 10**9
 
 
-def block(language):
-    (found,) = re.findall(rf"```{language}\n(.*?)```", DOCUMENT, re.DOTALL)
+def block(language, starting=""):
+    (found,) = re.findall(rf"```{language}\n({re.escape(starting)}.*?)```", DOCUMENT, re.DOTALL)
     return found
 
 
@@ -57,7 +57,23 @@ def close(found, expected):
 
 def test_the_query_for_duckdb(expected):
     with duckdb.connect() as connection:
-        close(connection.sql(block("sql")).fetchall(), expected)
+        close(connection.sql(block("sql", "SELECT p.operation")).fetchall(), expected)
+
+
+def test_the_query_that_counts_each_second_once(tmp_path, make_profile, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store = LocalStorage(tmp_path)
+    fields = {"start_ns": NOON, "service": "my shop", "trigger": Trigger.SLOW, "weight": 2.0}
+    outer = make_profile(**fields, wall=5.0, enclosing=(Enclosing(1, False),))
+    inner = make_profile(**fields, wall=3.0, enclosing=(Enclosing(2, True), Enclosing(1, False)))
+    gone = make_profile(**fields, wall=7.0)
+    for profile in (outer, inner, gone, make_profile(start_ns=NOON, trigger=Trigger.MANUAL, weight=0.0)):
+        store.put(profile)
+    list(Compaction(store, grace=timedelta(0)).run())
+    store.delete(gone.id)
+    with duckdb.connect() as connection:
+        found = connection.sql(block("sql", "SELECT service")).fetchall()
+    assert found == [("my shop", 2.0, pytest.approx(2 * outer.wall))]
 
 
 def test_the_query_for_polars(expected):

@@ -7,6 +7,7 @@ import pytest
 
 from profkit_storage import ConfigurationError, ProfileNotFound, Status, Trigger
 from profkit_storage.blocks.compaction import Compaction
+from profkit_storage.matching import KeyFilter
 from profkit_storage.retention import Retention, prune
 
 NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)
@@ -182,6 +183,23 @@ def test_what_is_compacted_goes_too_and_a_block_of_nothing_else_whole(store, put
         with pytest.raises(ProfileNotFound):
             store.load(gone.id)
     assert store.load(mixed[1].id).id == mixed[1].id
+
+
+def test_a_block_counts_by_the_room_that_it_takes(store, put, subject):
+    for i in range(100):
+        put(i / 10_000, wall=1.0 + i)
+    put(2)
+    originals = sum(entry.size for entry in left(store))
+    compact_all(subject.store)
+    room = sum(one.size for _, found in hours(subject.store) for one in found)
+    assert room < originals * 0.9, "it has saved room"
+    assert store.stats().total.size == pytest.approx(room, rel=0.001)
+    assert prune(store, Retention(max_bytes=int(room * 1.001)), now=NOW).removed.profiles == 0
+    assert prune(store, Retention(max_bytes=room // 2), now=NOW).kept.size <= room // 2
+
+
+def hours(store):
+    return store.objects.hours("blocks/v1", KeyFilter(None), lambda *_: None)
 
 
 def compact_all(store):

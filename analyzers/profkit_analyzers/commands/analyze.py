@@ -51,13 +51,16 @@ def analyze(
 
     The order is by recoverable seconds: what all slow operations together would save, of the time they took over their
     budget, if that bottleneck were gone.
+
+    If none match the exit code is 2; with --format json it is 0, and `profiles` is 0.
     """
     query = make_query(since, until, operation, category, service)
     table = default_categories() if categories is None else load_categories(categories)
     with open_storage(store, create=False) as storage, ProgressBar("reading profiles") as bar:
         analyzer = ProfileAnalyzer(storage, categories=table)
         report = analyzer.analyze(query, budget=budget, top=top, progress=bar.update if bar.wanted else None)
-    if not report.profiles:
+    # For a program, none is an answer too; that none could be read is a failure.
+    if not report.profiles and (format == "table" or report.skipped):
         raise NothingToRank(_nothing(report, store))
     if format == "json":
         write(json.dumps(report.to_dict(), indent=2))

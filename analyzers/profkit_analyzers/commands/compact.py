@@ -21,7 +21,9 @@ _SHOWN = 3
 @click.command()
 @store_argument
 @click.option(
-    "--until", metavar="WHEN", help="Hours that ended before then; by default all that ended 15 minutes ago."
+    "--until",
+    metavar="WHEN",
+    help="Hours that ended by then; those that ended in the last 15 minutes never. By default all others.",
 )
 @click.option(
     "--grace",
@@ -32,9 +34,10 @@ _SHOWN = 3
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 def compact(*, store: str, until: str | None, grace: str, dry_run: bool) -> None:
-    """Turn the closed hours in STORE into Parquet blocks, which take a fraction of the room.
+    """Turn the closed hours in STORE into Parquet blocks.
 
-    Everything finds and loads profiles in blocks as before; Polars and DuckDB read blocks directly.
+    Where a service has many profiles an hour they take a fraction of the room, where it has less than some fifty they
+    take more. Everything finds and loads profiles in blocks as before; Polars and DuckDB read blocks directly.
     """
     last = None if until is None else parse_time("--until", until, datetime.now(UTC))
     patience = parse_age("--grace", grace)

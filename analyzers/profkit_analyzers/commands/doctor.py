@@ -16,7 +16,15 @@ from profkit_analyzers.commands.progress import ProgressBar
 from profkit_analyzers.reporters.columns import Column, in_columns
 from profkit_analyzers.reporters.figures import byte_size, counted
 from profkit_analyzers.reporters.terminal import Screen, printable, written
-from profkit_storage import Amount, ProfileEntry, ProfileStorage, StorageError, open_storage
+from profkit_storage import (
+    Amount,
+    ProfileEntry,
+    ProfileStorage,
+    S3Storage,
+    StorageError,
+    StoreUnavailable,
+    open_storage,
+)
 from profkit_storage.spool import Spool, spool_directory
 
 _READ = 1_000
@@ -37,9 +45,19 @@ _ILL = 1
 def doctor(*, store: str, read: int) -> int:
     """Say whether STORE can be listed, read and written, what is in it, what is damaged, and what waits for it.
 
+    What waits is looked for in the directory that PROFKIT_SPOOL names, else where a service of the same user puts it.
+
     The exit code is 1 if anything is wrong. Nothing is changed; one small file is written and removed again.
     """
-    with open_storage(store, create=False) as storage:
+    try:
+        opened = open_storage(store, create=False)
+    except StoreUnavailable as error:
+        # Then most of all does it matter what waits: only S3 says so.
+        with S3Storage(store, check=False) as away:
+            facts = [("listed", f"NO: {error}"), ("in the spool", _waiting(away))]
+        write(written(_lines(facts), Screen.of_stdout()))
+        return _ILL
+    with opened as storage:
         unwritable = _try_to_write(storage)
         problems: dict[str, str] = {}
         newest: deque[ProfileEntry] = deque(maxlen=read)
@@ -50,14 +68,11 @@ def doctor(*, store: str, read: int) -> int:
         ("listed", f"yes, {counted(total.profiles, 'profile')} in {byte_size(total.size)}"),
         ("read", f"{readable:,} of the newest {len(newest):,}" if newest else "nothing to read"),
         ("written", f"NO: {unwritable}" if unwritable else "yes"),
-        (
-            "in the spool",
-            f"{waiting.profiles:,} wait, {byte_size(waiting.size)}" if waiting.profiles else "nothing waits",
-        ),
+        ("in the spool", waiting),
         ("wrong", f"{len(problems):,}" if problems else "nothing"),
     ]
     screen = Screen.of_stdout()
-    lines = [f"{name:12}  {printable(value)}" for name, value in facts]
+    lines = _lines(facts)
     lines += [
         f"{'':12}  {printable(f'{key}: {reason}')}" for key, reason in list(problems.items())[:_MOST_PROBLEMS]
     ]
@@ -66,6 +81,10 @@ def doctor(*, store: str, read: int) -> int:
     tables = [*_table("day", days, screen), *_table("category", categories, screen)]
     write(written([*lines, *tables], screen))
     return _ILL if problems or unwritable else 0
+
+
+def _lines(facts: list[tuple[str, str]]) -> list[str | Text]:
+    return [f"{name:12}  {printable(value)}" for name, value in facts]
 
 
 def _try_to_write(storage: ProfileStorage) -> str:
@@ -96,13 +115,16 @@ def _read_all(storage: ProfileStorage, entries: list[ProfileEntry], problems: di
     return read
 
 
-def _waiting(storage: ProfileStorage) -> Amount:
-    """Count what waits in this user's spool for the store, where the environment says or in the usual place."""
+def _waiting(storage: ProfileStorage) -> str:
+    """Say what waits in this user's spool for the store, where the environment says or in the usual place."""
     given = os.environ.get("PROFKIT_SPOOL", "")
     if given == "off":
-        return Amount()
-    below = Path(given).expanduser().absolute() if given else None
-    return Spool(spool_directory(storage.url, below)).waiting()
+        return "there is none: PROFKIT_SPOOL is off"
+    directory = spool_directory(storage.url, Path(given).expanduser().absolute() if given else None)
+    waiting = Spool(directory).waiting()
+    if waiting.profiles:
+        return f"{waiting.profiles:,} wait, {byte_size(waiting.size)}, in {directory.parent}"
+    return f"nothing waits in {directory.parent}"
 
 
 def _table(title: str, amounts: dict[str, Amount], screen: Screen) -> Iterator[str | Text]:

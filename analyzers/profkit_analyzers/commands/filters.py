@@ -19,9 +19,18 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 _FORMS = "an ISO 8601 date or time (2026-03-14, 2026-03-14T15:09, UTC unless it has a zone) or an age (30m, 2h, 7d)"
 
 
+class _Address(click.types.StringParamType):
+    """Any text; where it is missing, it says where else it may come from."""
+
+    name = "store"
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:  # noqa: ARG002 - click's
+        return "Give a directory or an address, or set PROFKIT_STORAGE."
+
+
 def store_argument(command: Callable[P, R]) -> Callable[P, R]:
     """Let a command take the store's address."""
-    return click.argument("store", envvar="PROFKIT_STORAGE")(command)
+    return click.argument("store", envvar="PROFKIT_STORAGE", type=_Address())(command)
 
 
 def filter_options(command: Callable[P, R]) -> Callable[P, R]:
@@ -62,7 +71,7 @@ def parse_age(name: str, text: str) -> timedelta:
     """
     age = _AGE.fullmatch(text.strip())
     if age is None:
-        raise ConfigurationError(f"{name} {text!r}: must be a number and s, m, h, d or w (0s, 30m, 7d)")
+        raise ConfigurationError(f"{name} {text!r}: must be a whole number and s, m, h, d or w (0s, 30m, 7d)")
     try:
         return timedelta(**{_UNITS[age[2]]: int(age[1])})
     except OverflowError:

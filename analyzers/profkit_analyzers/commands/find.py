@@ -64,7 +64,10 @@ def find(
 ) -> None:
     """Find the profiles in STORE of a request, a trace or with a tag; the newest last, as `list` shows them.
 
-    Each profile has to be opened for that, the newest first: times, service, operation and category say which.
+    Each profile has to be opened for that, the newest first: times, service, operation and category say which. A tag is
+    found on the operation that has it, not on those around it.
+
+    If none is found the exit code is 2; with --json it is 0, and `count` is 0.
     """
     wanted = _Wanted.of(request_id, trace_id, tags)
     query = make_query(since, until, operation, category, service)
@@ -78,7 +81,7 @@ def find(
         found, looked = _found(storage, wanted, newest, skipped, limit)
     unread = f", the newest of {count:,}" if looked < count else ""
     searched = f"{counted(looked, 'profile')}{unread}{skipped.note()}"
-    if not found:
+    if not found and not as_json:
         raise ProfileNotFound(f"no profile with {wanted} in {store}; looked into {searched}")
     found.reverse()
     write_list(found, len(found), skipped, as_json=as_json)

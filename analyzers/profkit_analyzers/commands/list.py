@@ -40,7 +40,10 @@ def list_profiles(
     limit: int | None,
     as_json: bool,
 ) -> None:
-    """List the profiles in STORE, the newest last."""
+    """List the profiles in STORE, the newest last.
+
+    If none match the exit code is 2; with --json it is 0, and `count` is 0.
+    """
     query = make_query(since, until, operation, category, service)
     bound = limit if limit is not None or as_json else _SHOWN
     foreign = Skipped()
@@ -50,7 +53,8 @@ def list_profiles(
         for entry in storage.scan(query, on_problem=foreign.add):
             newest.append(entry)
             count += 1
-    if not count:
+    # For a program, none is an answer too, and no failure.
+    if not count and not as_json:
         raise ProfileNotFound(f"no profiles that match in {store}{foreign.note()}")
     write_list(newest, count, foreign, as_json=as_json)
     if not as_json and (count > len(newest) or foreign.count):

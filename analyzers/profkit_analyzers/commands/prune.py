@@ -77,7 +77,9 @@ def prune_profiles(
 def _seconds(text: str) -> float:
     match = _AGE.fullmatch(text.strip())
     if match is None:
-        raise ConfigurationError(f"--max-age {text!r}: must be a number and s, m, h, d or w, such as 30d")
+        raise ConfigurationError(
+            f"--max-age {text!r}: must be a whole number and s, m, h, d or w, such as 30d"
+        )
     return float(int(match[1]) * _SECONDS[match[2]])
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from rich.cells import cell_len
 from rich.text import Text
 
-from profkit_analyzers.report import Bottleneck, Report
+from profkit_analyzers.report import MAX_SKIPPED, Bottleneck, Report
 from profkit_analyzers.reporters.columns import Column, in_columns
 from profkit_analyzers.reporters.figures import by_hand, counted, seconds, share
 from profkit_analyzers.reporters.terminal import Screen, clipped, printable, written
@@ -75,7 +75,7 @@ def _skipped(report: Report) -> Iterator[str]:
     yield f"{report.skipped_count:,} skipped:"
     for item in report.skipped:
         yield f"  {printable(item.key)}: {printable(item.reason)}"
-    if report.skipped_count > len(report.skipped):
+    if report.skipped_count > len(report.skipped) >= MAX_SKIPPED:
         yield "  ..."
 
 

@@ -62,7 +62,7 @@ class Originals(Sequence[Original]):
         columns: tuple[list[str], list[int], list[int], list[int], list[int]],
     ) -> None:
         self._kinds = kinds
-        self.ids, self._kind, self._ms, self._sizes, self._modified = columns
+        self.ids, self._kind, self._ms, self.sizes, self._modified = columns
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -79,7 +79,7 @@ class Originals(Sequence[Original]):
         if kind >= 0:
             category, operation, status, trigger = self._kinds[kind]
             name = f"{id}.{category}.{operation}.{self._ms[row]}.{status}.{trigger}{SUFFIX}"
-        return Original(name, self._sizes[row], self._modified[row])
+        return Original(name, self.sizes[row], self._modified[row])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ class Manifest:
     """What a block holds: row n of its first table is what was in `originals[n]`.
 
     `place` is `date=YYYY-MM-DD/hour=HH/service=S`; `host`, `pid` and `created_ns` (UTC, nanoseconds since the epoch)
-    tell who made it, and when.
+    tell who made it, and when. `size` is the bytes of the manifest itself, 0 if it was not read from a store.
     """
 
     block: str
@@ -97,13 +97,19 @@ class Manifest:
     created_ns: int
     tables: Mapping[str, TableFile]
     originals: Sequence[Original]
+    size: int = 0
     rows: Mapping[str, int] = field(init=False)
     """The row of each id."""
+    _share: float = field(init=False, repr=False)
+    """Bytes of the block for each byte of its originals."""
 
     def __post_init__(self) -> None:
         originals = self.originals
         ids = originals.ids if isinstance(originals, Originals) else [one.id for one in originals]
+        sizes = originals.sizes if isinstance(originals, Originals) else [one.size for one in originals]
+        room = self.size + sum(table.size for table in self.tables.values())
         object.__setattr__(self, "rows", dict(zip(ids, range(len(ids)), strict=True)))
+        object.__setattr__(self, "_share", room / max(1, sum(sizes)))
 
     @property
     def key(self) -> str:
@@ -118,6 +124,8 @@ class Manifest:
     def entry(self, row: int) -> ProfileEntry:
         """Return what the key of a row's original said, under a key of its own that is none of an object.
 
+        Its size is the profile's part of the block, by that of its original: room that can be told of, and pruned.
+
         Raises:
             CorruptProfile: it says nothing.
         """
@@ -126,7 +134,7 @@ class Manifest:
     def listed(self, row: int) -> tuple[ProfileEntry, int]:
         """Return that, and when the original was written; raises as `entry` does."""
         name, size, modified = self.originals[row]
-        found = parse_key(f"{LAYOUT}/{self.place}/{name}", size)
+        found = parse_key(f"{LAYOUT}/{self.place}/{name}", round(size * self._share))
         if found is None:
             raise CorruptProfile(self.key, f"has {shown(name)} in it, which is not named as a profile is")
         return replace(found, key=f"{BLOCK_LAYOUT}/{self.place}/{name}"), modified
@@ -154,7 +162,7 @@ def from_bytes(data: bytes, key: str) -> Manifest:
         body = whole.get("manifest")
         if whole.text("blake2b") != digest(orjson.dumps(body)):
             raise Malformed("damaged or cut: its checksum is wrong")
-        found = _checked(body)
+        found = _checked(body, len(data))
         if found.key != key:
             raise Malformed(f"is the manifest of another block, {found.key}")
     except (ValueError, TypeError) as error:
@@ -184,7 +192,7 @@ def _columns(names: Sequence[str], rows: Sequence[Sequence[object]]) -> dict[str
     return dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(names, ())
 
 
-def _checked(body: object) -> Manifest:
+def _checked(body: object, size: int) -> Manifest:
     schema = _schema(body)
     if schema != BLOCK_SCHEMA:
         raise Malformed(
@@ -199,6 +207,7 @@ def _checked(body: object) -> Manifest:
         created_ns=fields.integer("created_ns"),
         tables=_tables(fields),
         originals=_originals(fields),
+        size=size,
     )
     for row in range(0 if manifest.block.startswith(PROFILES) else len(manifest.originals)):
         if not parse_rollup_key(manifest.original_key(row)):

@@ -73,7 +73,7 @@ def _drawn_box(box: Box, kind: str, whole: float, place: tuple[float, float, flo
     width = max(box.seconds * scale - 1, 0.5)
     share = box.seconds / whole if whole > 0 else 0.0
     marks = "".join(f"; operation {mark.name}" for mark in box.marks)
-    title = f"{function_name(box.frame)}: {in_seconds(box.seconds)}, {share:.1%}{marks}"
+    title = f"{function_name(box.frame)}: {in_seconds(box.seconds)}, {share * 100:.1f} %{marks}"
     yield f'<g class="box {kind}"><title>{_text(title)}</title>'
     yield f'<rect class="fill" x="{left:.2f}" y="{top}" width="{width:.2f}" height="{_ROW - 1}"/>'
     end = left + box.seconds * scale

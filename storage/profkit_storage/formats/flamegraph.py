@@ -279,7 +279,7 @@ def _hottest(boxes: Sequence[Box]) -> Iterator[str]:
     rows = sorted(found.items(), key=lambda item: (-item[1], item[0]))[:_HOTTEST]
     total = boxes[0].seconds or 1.0
     cells = "".join(
-        f"<tr><td>{in_seconds(own)}</td><td>{own / total:.1%}</td><td>{_text(name)}</td>"
+        f"<tr><td>{in_seconds(own)}</td><td>{own / total * 100:.1f} %</td><td>{_text(name)}</td>"
         f'<td><span class="swatch {category}"></span>{_LABELS.get(category, category)}</td></tr>'
         for (name, category), own in rows
     )
