@@ -33,6 +33,7 @@ from profkit_storage import (
 from profkit_storage.blocks import working
 from profkit_storage.blocks.compaction import Compaction
 from profkit_storage.blocks.layout import grouped
+from profkit_storage.blocks.making import BlockMaker
 from profkit_storage.blocks.manifest import digest, from_bytes
 from profkit_storage.codec import encode
 from profkit_storage.keys import profile_key
@@ -233,6 +234,44 @@ def test_deleted_for_good(store, put, compact, scan, problems):
     assert problems.found == {}
 
 
+def test_what_is_let_go_in_the_grace_period_does_not_come_back(store, put, compact, scan, problems):
+    profiles = [put(i) for i in range(4)]
+    compact(grace=timedelta(hours=1))
+    assert store.delete_entries(scan(store)[:2]) == 2, "each counted once, though it is there twice"
+    for _ in range(2):
+        assert [entry.id for entry in scan(store)] == [one.id for one in profiles[2:]]
+        compact()
+    assert store.delete_entries(scan(store)) == 2
+    assert scan(store) == []
+    assert problems.found == {}
+
+
+def test_what_is_let_go_while_a_block_is_being_made_of_it(store, put, scan, problems, monkeypatch):
+    profiles = [put(i) for i in range(3)]
+    entries = scan(store)
+    compare = BlockMaker._compare
+
+    def overtaken(self, *what):
+        store.delete_entries(entries[:2])
+        compare(self, *what)
+
+    monkeypatch.setattr(BlockMaker, "_compare", overtaken)
+    list(Compaction(store, grace=NOW, on_problem=problems).run())
+    assert [entry.id for entry in scan(store)] == [profiles[2].id]
+    with pytest.raises(ProfileNotFound):
+        store.load(profiles[0].id)
+
+
+def test_of_what_is_let_go_no_earlier_state_comes_to_light(store, put, scan):
+    final = put(wall=9.0)
+    running = dataclasses.replace(final, status=Status.RUNNING, wall=3.0)
+    store.objects.write(
+        profile_key(running), encode(running)
+    )  # as a killed writer of the last state leaves it
+    assert store.delete_entries(scan(store)) == 1
+    assert scan(store) == []
+
+
 def test_an_entry_of_one_that_was_deleted(store, put, compact, scan):
     profile = put()
     compact()
@@ -350,6 +389,19 @@ def test_rollups_are_as_before(store, compact, put, problems):
         one for i, one in enumerate(sets[:14]) if i % 2 and 20 <= i * 9 < 100
     ]
     assert problems.found == {}
+
+
+def test_rollups_that_are_let_go_in_the_grace_period(store, compact):
+    sets = [rollups(i) for i in range(5)]
+    for one in sets:
+        store.put_rollup(one)
+    compact(grace=timedelta(hours=1))
+    until = NOON + timedelta(minutes=3)
+    assert store.delete_rollups(until, dry_run=True) == 3
+    assert store.delete_rollups(until) == 3, "each counted once, though it is there twice"
+    assert list(store.scan_rollups()) == sets[3:]
+    compact()
+    assert list(store.scan_rollups()) == sets[3:]
 
 
 def test_rollups_compacted_while_they_are_read(store, compact, problems):

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from profkit_storage import ConfigurationError, ProfileNotFound, Status, Trigger, retention
+from profkit_storage import ConfigurationError, ProfileNotFound, Status, Trigger
 from profkit_storage.blocks.compaction import Compaction
-from profkit_storage.retention import Retention, prune
+from profkit_storage.retention import Retention, _Pruning, prune
 
 NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)
 NOW = (NOON + timedelta(days=10)).timestamp()
@@ -192,7 +192,7 @@ def compact_all(store):
 @pytest.mark.parametrize("limits", [{"max_count": 4}, {"max_bytes": 4_500}])
 def test_two_at_once_remove_no_more_than_one(store, days, monkeypatch, limits):
     limited = Retention(**limits)
-    survey = retention._Pruning._survey
+    survey = _Pruning._survey
     others = []
 
     def overtaken(self):
@@ -202,7 +202,7 @@ def test_two_at_once_remove_no_more_than_one(store, days, monkeypatch, limits):
             others.append(prune(store, limited, now=NOW))
         return found
 
-    monkeypatch.setattr(retention._Pruning, "_survey", overtaken)
+    monkeypatch.setattr(_Pruning, "_survey", overtaken)
     done = prune(store, limited, now=NOW)
     assert left(store) == days[6:]
     assert (others[1].removed.profiles, others[1].kept.profiles) == (6, 4)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from profkit_storage.base import ProblemHandler, ProfileEntry
@@ -135,22 +135,27 @@ class Catalog:
                 was_there = was_there or inside is True
         return was_there
 
-    def let_go(self, objects: Iterable[StoredObject], kind: str, ids: Collection[str]) -> int:
-        """Remove what has these ids from the blocks of an hour: a block whole if that is all it still has."""
-        count = 0
+    def let_go(self, objects: Iterable[StoredObject], kind: str, ids: set[str]) -> set[str]:
+        """Remove what has these ids from the blocks of an hour: a block whole if that is all it still has.
+
+        What a compaction is writing is marked as well. Returns which of them were in a block.
+        """
+        found = set[str]()
         for block in grouped(objects, _pass_over):
-            manifest = self._told(block, _pass_over) if block.name.startswith(kind) else None
-            if manifest is None:
+            if not block.name.startswith(kind):
                 continue
-            left = set(manifest.rows) - set(block.gone)
-            going = left.intersection(ids)
-            count += len(going)
+            manifest = self._told(block, _pass_over)
+            if manifest is None:
+                self._mark(block, ids - block.gone if block.pending and not block.manifest else ())
+                continue
+            left = set(manifest.rows) - block.gone
+            going = left & ids
+            found |= going
             if going and going == left:
                 self.drop(block)
-                continue
-            for id in going:
-                self._objects.write(block.gone_key(id), _GONE)
-        return count
+            else:
+                self._mark(block, going)
+        return found
 
     def drop(self, block: BlockObjects) -> None:
         """Remove a block and all that is in it; what of it is left if this is killed is removed by a compaction.
@@ -174,6 +179,10 @@ class Catalog:
             return self._manifests.get(stored, lambda: self._read_manifest(stored.key))
         except _Vanished:
             return None
+
+    def _mark(self, block: BlockObjects, ids: Iterable[str]) -> None:
+        for id in ids:
+            self._objects.write(block.gone_key(id), _GONE)
 
     def _read_manifest(self, key: str) -> Manifest:
         data = self._objects.read(key, MAX_MANIFEST)
