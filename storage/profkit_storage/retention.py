@@ -49,7 +49,7 @@ class Retention:
         if all(limit is None for limit in limits.values()):
             raise ConfigurationError(f"a retention limits nothing: give any of {', '.join(limits)}")
         for name, limit in {**limits, "keep_slowest": self.keep_slowest}.items():
-            if limit is not None and not (math.isfinite(limit) and limit >= 0):
+            if limit is not None and not 0 <= limit < math.inf:
                 raise ConfigurationError(f"{name}={limit!r} is not allowed: give a number from 0")
 
 

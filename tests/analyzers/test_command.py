@@ -252,6 +252,24 @@ def test_bad_input_is_one_line_that_names_it(profkit, store, arguments, words):
         assert word in err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("list", "--limit"),
+        ("find", "--tag", "a=b", "--limit"),
+        ("find", "--tag", "a=b", "--read"),
+        ("doctor", "--read"),
+    ],
+)
+def test_a_number_that_no_machine_can_hold_is_as_good_as_all(
+    profkit, store, monkeypatch, tmp_path, arguments
+):
+    monkeypatch.setenv("PROFKIT_SPOOL", str(tmp_path / "spool"))
+    code, out, err = profkit(*arguments, "9" * 30, store)
+    assert code == (2 if "find" in arguments else 0)
+    assert "3 profiles" in err if "find" in arguments else "3" in out
+
+
 def test_an_empty_store_is_one_line(profkit, tmp_path):
     for command in ("analyze", "list"):
         code, out, err = profkit(command, tmp_path)

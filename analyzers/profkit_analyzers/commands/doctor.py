@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,14 @@ from profkit_analyzers.commands.progress import ProgressBar
 from profkit_analyzers.reporters.columns import Column, in_columns
 from profkit_analyzers.reporters.figures import byte_size, counted
 from profkit_analyzers.reporters.terminal import Screen, printable, written
-from profkit_storage import Amount, ProfileEntry, ProfileStorage, StorageError, open_storage
+from profkit_storage import (
+    Amount,
+    ConfigurationError,
+    ProfileEntry,
+    ProfileStorage,
+    StorageError,
+    open_storage,
+)
 from profkit_storage.spool import Spool, spool_directory
 
 _READ = 1_000
@@ -42,7 +50,7 @@ def doctor(*, store: str, read: int) -> int:
     with open_storage(store, create=False) as storage:
         unwritable = _try_to_write(storage)
         problems: dict[str, str] = {}
-        newest: deque[ProfileEntry] = deque(maxlen=read)
+        newest: deque[ProfileEntry] = deque(maxlen=min(read, sys.maxsize))
         days, categories, total = _count(storage, newest, problems)
         readable = _read_all(storage, list(newest), problems)
         waiting = _waiting(storage)
@@ -101,7 +109,10 @@ def _waiting(storage: ProfileStorage) -> Amount:
     given = os.environ.get("PROFKIT_SPOOL", "")
     if given == "off":
         return Amount()
-    below = Path(given).expanduser().absolute() if given else None
+    try:
+        below = Path(given).expanduser().absolute() if given else None
+    except RuntimeError as error:
+        raise ConfigurationError(f"PROFKIT_SPOOL {given!r}: {error}") from None
     return Spool(spool_directory(storage.url, below)).waiting()
 
 
