@@ -11,7 +11,7 @@ from profkit_storage.base import ProblemHandler
 from profkit_storage.files import find_link
 from profkit_storage.keys import DAY_MS, HOUR_MS, is_service, parse_date, parse_hour
 from profkit_storage.matching import KeyFilter
-from profkit_storage.object_storage import printable
+from profkit_storage.names import printable
 from profkit_storage.objects import Hour, StoredObject
 
 _LOOKS = 5

@@ -30,7 +30,7 @@ from profkit_storage.keys import (
     rollup_key,
 )
 from profkit_storage.matching import KeyFilter
-from profkit_storage.names import escape_name
+from profkit_storage.names import escape_name, printable
 from profkit_storage.objects import ObjectStore, StoredObject
 from profkit_storage.profile import Profile, Status
 from profkit_storage.rollup import CorruptRollups, RollupSet
@@ -102,7 +102,7 @@ class ObjectStorage(ProfileStorage):
 
     def load_entry(self, entry: ProfileEntry) -> Profile:
         if entry.key.startswith(BLOCK_LAYOUT):
-            inside = self.blocks.find(entry.id)
+            inside = self.blocks.find(entry.id, service=entry.key.split("/")[4].partition("=")[2])
             if inside:
                 return self.blocks.profile(inside)
         data = self._read(entry) if parse_key(entry.key, entry.size) == entry else None
@@ -278,11 +278,6 @@ def _rollup_keys(objects: Iterable[StoredObject], on_problem: ProblemHandler) ->
             on_problem(printable(one.key), reason)
         elif id:
             yield id, one.key
-
-
-def printable(key: str) -> str:
-    """Return a key as it may be logged: a foreign name may hold anything, and must stay on its line."""
-    return key if key.isprintable() else ascii(key)[1:-1]
 
 
 def _wrong(size: int, kind: str, *, named: bool) -> str:

@@ -1,10 +1,13 @@
 """What is compacted is found, loaded, deleted and counted as before; run for memory and local stores alike."""
 
 import dataclasses
+import io
 import itertools
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import orjson
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -30,7 +33,7 @@ from profkit_storage import (
     Status,
     Trigger,
 )
-from profkit_storage.blocks import working
+from profkit_storage.blocks import reading, working
 from profkit_storage.blocks.compaction import Compaction
 from profkit_storage.blocks.layout import grouped
 from profkit_storage.blocks.making import BlockMaker
@@ -38,6 +41,7 @@ from profkit_storage.blocks.manifest import digest, from_bytes
 from profkit_storage.codec import encode
 from profkit_storage.keys import profile_key
 from profkit_storage.matching import KeyFilter
+from profkit_storage.object_storage import ObjectStorage
 from profkit_storage.ulid import new_ulid
 
 NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)
@@ -549,6 +553,63 @@ def test_originals_of_a_damaged_block_make_it_anew(store, put, compact, scan, pr
     assert [store.load(entry.id) for entry in scan(store)] == profiles
 
 
+@pytest.mark.parametrize("workers", [1, 8])
+def test_no_table_is_read_twice_where_many_services_take_turns(store, put, compact, monkeypatch, workers):
+    profiles = [put(i / 10, service=f"s{i % 10}") for i in range(60)]
+    compact()
+    read, asked = store.objects.read, Counter()
+
+    def counted(key, limit):
+        asked[key] += 1
+        return read(key, limit)
+
+    monkeypatch.setattr(store.objects, "read", counted)
+    fresh = ObjectStorage(store.objects)
+    assert [profile for _, profile in fresh.load_many(fresh.scan(), workers=workers)] == profiles
+    assert len(asked) == 10 * 8
+    assert set(asked.values()) == {1}
+
+
+def resealed(store, change):
+    """Replace the manifest of the only block by one that is changed, and whose checksum is right."""
+    key = block_key(store, ".manifest.json")
+    manifest = orjson.loads(store.objects.read(key, 1 << 30))["manifest"]
+    change(manifest)
+    body = orjson.dumps(manifest)
+    store.objects.write(key, b'{"blake2b":"%s","manifest":%s}' % (digest(body).encode(), body))
+    return key
+
+
+def test_texts_that_take_no_room_in_a_table_but_much_in_memory(store, put, compact, scan, monkeypatch):
+    profile = put()
+    compact()
+    monkeypatch.setattr(reading, "_MAX_TEXT", 1_000_000)
+    key = block_key(store, ".profiles.parquet")
+    table = pl.read_parquet(io.BytesIO(store.objects.read(key, 1 << 30)))
+    buffer = io.BytesIO()
+    table.with_columns(version=pl.lit("x" * 1_000_001)).write_parquet(buffer)
+    store.objects.write(key, buffer.getvalue())
+    assert len(buffer.getvalue()) < 20_000
+
+    def change(manifest):
+        index = manifest["tables"]["name"].index("profiles")
+        manifest["tables"]["size"][index] = len(buffer.getvalue())
+        manifest["tables"]["blake2b"][index] = digest(buffer.getvalue())
+
+    resealed(store, change)
+    assert [entry.id for entry in scan(store)] == [profile.id]
+    with pytest.raises(CorruptProfile, match=r"1000001 bytes of texts in profiles.version at once"):
+        store.load(profile.id)
+
+
+def test_a_manifest_that_takes_little_room_but_much_memory(store, put, compact, scan, problems):
+    put()
+    compact()
+    key = resealed(store, lambda manifest: manifest.update(host=[[]] * 100_001))
+    assert scan(store) == []
+    assert "lists and objects, allowed are 100000" in problems.found[key]
+
+
 def test_a_damaged_manifest_is_reported_and_made_anew(store, put, compact, scan, problems):
     profiles = [put(i) for i in range(3)]
     compact(grace=timedelta(hours=1))
@@ -601,6 +662,15 @@ def test_what_is_wrong_in_a_manifest_is_named(store, put, compact, scan, problem
     assert scan(store) == []
     assert list(problems.found) == [key]
     assert reason in problems.found[key]
+
+
+def test_a_foreign_name_stays_on_its_line(store, put, compact, scan, problems):
+    put()
+    compact()
+    place = block_key(store, ".manifest.json").rpartition("/")[0]
+    store.objects.write(f"{place}/a\u202eb", b"x")
+    assert len(scan(store)) == 1
+    assert problems.found == {f"{place}/a\\u202eb": "not named as a part of a block is"}
 
 
 def test_what_is_foreign_among_blocks_is_named_once(store, put, compact, scan, problems):

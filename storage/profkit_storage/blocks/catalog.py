@@ -21,7 +21,9 @@ from profkit_storage.rollup import from_document as rollups_from_document
 if TYPE_CHECKING:
     from profkit_storage.blocks.reading import BlockReader
 
-_MANIFESTS = 8
+_MANIFESTS = 64 * 1024 * 1024
+"""Bytes of those that stay in memory, as they are stored: there is one for each service in each hour, or some."""
+_LEAST = 64 * 1024
 _GONE = b"deleted\n"
 
 
@@ -46,7 +48,7 @@ class Catalog:
 
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
-        self._manifests = Recent[StoredObject, Manifest](_MANIFESTS)
+        self._manifests = Recent[StoredObject, Manifest](_MANIFESTS, lambda stored, _: stored.size + _LEAST)
         self._reader: BlockReader | None = None
 
     def listed(
@@ -70,15 +72,17 @@ class Catalog:
             except CorruptProfile as error:
                 on_problem(error.key, error.reason)
 
-    def find(self, id: str, kind: str = PROFILES) -> InBlock | None:
+    def find(self, id: str, kind: str = PROFILES, service: str | None = None) -> InBlock | None:
         """Return where this id is, a finished profile before one that is not, a newer one before an older.
+
+        Given a service, as it is in a key, those of others are left out.
 
         Raises:
             CorruptProfile: it is in none, and a manifest that may tell of it is damaged.
         """
         damaged: list[CorruptProfile] = []
         found: list[InBlock] = []
-        for block in self._around(id, kind):
+        for block in self._around(id, kind, service):
             try:
                 manifest = None if id in block.gone else self.manifest(block)
                 if manifest and id in manifest.rows:
@@ -207,10 +211,13 @@ class Catalog:
             return None
         return None if manifest is None else id in manifest.rows
 
-    def _around(self, id: str, kind: str) -> list[BlockObjects]:
-        """Return the blocks of the hour that an id lies in."""
+    def _around(self, id: str, kind: str, service: str | None = None) -> list[BlockObjects]:
+        """Return the blocks of the hour that an id lies in, perhaps only those of a service."""
         hour = hour_prefix(id, BLOCK_LAYOUT)
-        return grouped(self._objects.find(hour, f"{kind}-"), _pass_over) if hour else []
+        if hour is None:
+            return []
+        blocks = grouped(self._objects.find(hour, f"{kind}-", service), _pass_over)
+        return [block for block in blocks if service is None or block.place.endswith(f"/service={service}")]
 
     def _tables(self) -> BlockReader:
         if self._reader is None:
