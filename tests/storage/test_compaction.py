@@ -602,6 +602,19 @@ def test_texts_that_take_no_room_in_a_table_but_much_in_memory(store, put, compa
         store.load(profile.id)
 
 
+def test_a_table_at_which_polars_panics(store, put, compact, scan, monkeypatch):
+    put()
+    compact()
+
+    def panic(*_):  # which bytes bring it to this differs between its versions
+        raise pl.exceptions.PanicException("assertion failed: offset + length <= self.length")
+
+    monkeypatch.setattr(reading.Block, "_read_chunk", panic)
+    (entry,) = scan(store)
+    with pytest.raises(CorruptProfile, match="its tables cannot be read: assertion failed"):
+        store.load_entry(entry)
+
+
 def test_a_manifest_that_takes_little_room_but_much_memory(store, put, compact, scan, problems):
     put()
     compact()

@@ -41,6 +41,14 @@ _LEAST = 4 * 1024 * 1024
 
 _CHUNKS = 32
 _LONG = {"profiles": ("samples", "branches", "children", "enclosing"), "sets": ("rollups",)}
+_UNREADABLE = (
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,  # no Exception: nothing that works through a batch would stop it
+    ValueError,
+    TypeError,
+    LookupError,
+    MemoryError,
+)
 V = TypeVar("V")
 
 
@@ -107,7 +115,7 @@ class Block:
     def _guarded(self, read: Callable[[], V]) -> V:
         try:
             return read()
-        except (pl.exceptions.PolarsError, ValueError, TypeError, LookupError, MemoryError) as error:
+        except _UNREADABLE as error:
             reason = " ".join(str(error).split())[:200]
             raise CorruptProfile(self._manifest.key, f"its tables cannot be read: {reason}") from None
 
