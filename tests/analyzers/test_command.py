@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -185,6 +187,20 @@ def test_a_shortened_id_has_to_be_long_enough_and_unique(profkit, store, make_pr
     assert "is not unique" in err
     assert id in err
     assert "first 6 or more" in profkit("show", id[:5], store)[2]
+
+
+def test_what_is_foreign_beside_it_is_not_the_matter_of_a_shortened_id(store):
+    with open_storage(store) as storage:
+        entry = next(storage.scan())
+    (store / entry.key).with_name("foreign").write_text("mine")
+    for id, code in ((entry.id[:12], 0), (f"{entry.id[:8]}ZZZZ", 2)):
+        # In a process of its own, where nobody takes care of log messages.
+        command = "import sys; from profkit_analyzers.cli import main; sys.exit(main())"
+        done = subprocess.run(
+            [sys.executable, "-c", command, "show", id, store], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code
+        assert "not a profile" not in done.stderr
 
 
 @pytest.mark.parametrize(
