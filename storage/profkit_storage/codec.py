@@ -136,7 +136,7 @@ def _seal(document: dict[str, object], kind: _Kind) -> bytes:
     """Return the header and the compressed document."""
     raw = _dump(document)
     _check_length(len(raw))
-    _check_values(raw)
+    check_values(raw)
     body = zstandard.ZstdCompressor(level=3).compress(raw)
     _check_ratio(len(raw), len(body))
     prefix = _PREFIX.pack(kind.magic, kind.schema, _ZSTD, len(raw))
@@ -164,7 +164,7 @@ def _unseal(data: bytes, kind: _Kind) -> object:
         raise Malformed("its length is not the one in its header")
     inflater = zstandard.ZstdDecompressor(max_window_size=MAX_DOCUMENT)
     raw = inflater.decompress(body, max_output_size=length, allow_extra_data=False)
-    _check_values(raw)
+    check_values(raw)
     return orjson.loads(raw)
 
 
@@ -178,7 +178,7 @@ def _check_ratio(length: int, compressed: int) -> None:
         raise Malformed(f"{length} bytes from {compressed}, allowed are {_MAX_RATIO} times as many")
 
 
-def _check_values(raw: bytes) -> None:
+def check_values(raw: bytes) -> None:
     """Refuse what would take too much memory to parse; what stands in texts counts too, which is rare and cheap."""
     if len(raw) <= _MAX_BRACKETS:
         return  # as nearly always: every byte may be one

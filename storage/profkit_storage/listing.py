@@ -11,8 +11,11 @@ from profkit_storage.base import ProblemHandler
 from profkit_storage.files import find_link
 from profkit_storage.keys import DAY_MS, HOUR_MS, is_service, parse_date, parse_hour
 from profkit_storage.matching import KeyFilter
-from profkit_storage.object_storage import printable
+from profkit_storage.names import printable
 from profkit_storage.objects import Hour, StoredObject
+
+_LOOKS = 5
+"""How often a directory is listed where files vanish: what is gone may have been replaced by one not listed yet."""
 
 
 class Listing:
@@ -53,19 +56,28 @@ class Listing:
                 yield from self._files(f"{hour}/{directory}")
 
     def _files(self, key: str) -> Iterator[StoredObject]:
-        for name in self._names(key):
-            path = f"{key}/{name}"
-            try:
-                status = os.lstat(self._root / path)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                self._problem(path, error.strerror or str(error))
-                continue
-            if stat.S_ISREG(status.st_mode):
-                yield StoredObject(path, status.st_size, status.st_mtime_ns)
-            else:
-                self._problem(path, "not a regular file")
+        seen = set[str]()
+        for _ in range(_LOOKS):
+            gone = False
+            for name in self._names(key):
+                if name in seen:
+                    continue
+                path = f"{key}/{name}"
+                try:
+                    status = os.lstat(self._root / path)
+                except FileNotFoundError:
+                    gone = True
+                    continue
+                except OSError as error:
+                    self._problem(path, error.strerror or str(error))
+                else:
+                    if stat.S_ISREG(status.st_mode):
+                        yield StoredObject(path, status.st_size, status.st_mtime_ns)
+                    else:
+                        self._problem(path, "not a regular file")
+                seen.add(name)
+            if not gone:
+                return
 
     def _names(self, key: str) -> list[str]:
         try:
@@ -88,19 +100,40 @@ def visible(directory: Path) -> list[str]:
     return sorted(name for name in _names(directory) if not name.startswith("."))
 
 
-def find_name(root: Path, hour: str, beginning: str) -> Iterator[StoredObject]:
-    """Yield every regular file of an hour whose name begins so; an `OSError` if it cannot be told.
+def find_name(root: Path, hour: str, beginning: str) -> list[StoredObject]:
+    """Return every regular file of an hour whose name begins so; an `OSError` if it cannot be told.
 
     What lies behind a link below `root` is not in the store.
     """
-    if find_link(root, hour):
-        return
-    for directory in filter(is_service, _names_if_any(root / hour)):
-        if (root / hour / directory).is_symlink():
+    found: list[StoredObject] = []
+    for _ in range(_LOOKS):
+        found, gone = _find_name(root, hour, beginning)
+        if not gone:
+            break
+    return found
+
+
+def _find_name(root: Path, hour: str, beginning: str) -> tuple[list[StoredObject], bool]:
+    """Look once; tell whether something was gone when it was looked at."""
+    found: list[StoredObject] = []
+    gone = False
+    for key in () if find_link(root, hour) else _keys(root, hour, beginning):
+        try:
+            status = os.lstat(root / key)
+        except FileNotFoundError:
+            gone = True
             continue
-        for name in _names_if_any(root / hour / directory):
-            if name.startswith(beginning):
-                yield from _regular(root, f"{hour}/{directory}/{name}")
+        if stat.S_ISREG(status.st_mode):
+            found.append(StoredObject(key, status.st_size, status.st_mtime_ns))
+    return found, gone
+
+
+def _keys(root: Path, hour: str, beginning: str) -> Iterator[str]:
+    for directory in filter(is_service, _names_if_any(root / hour)):
+        if not (root / hour / directory).is_symlink():
+            for name in _names_if_any(root / hour / directory):
+                if name.startswith(beginning):
+                    yield f"{hour}/{directory}/{name}"
 
 
 def _names(directory: Path) -> list[str]:
@@ -112,12 +145,3 @@ def _names_if_any(directory: Path) -> list[str]:
         return _names(directory)
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def _regular(root: Path, key: str) -> Iterator[StoredObject]:
-    try:
-        status = os.lstat(root / key)
-    except FileNotFoundError:
-        return
-    if stat.S_ISREG(status.st_mode):
-        yield StoredObject(key, status.st_size, status.st_mtime_ns)

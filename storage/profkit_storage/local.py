@@ -81,7 +81,7 @@ class LocalObjects(ObjectStore):
         service: str | None = None,  # noqa: ARG002 - to look at all of them costs little here
     ) -> list[StoredObject]:
         try:
-            return list(find_name(self._root, hour, id))
+            return find_name(self._root, hour, id)
         except OSError as error:
             raise _storage_error(self._root, "cannot be read", error) from error
 

@@ -30,6 +30,11 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def printable(key: str) -> str:
+    """Return a key as it may be logged: a foreign name may hold anything, and must stay on its line."""
+    return key if key.isprintable() else ascii(key)[1:-1]
+
+
 def escape_name(name: str) -> str:
     """Return the token for `name`; two different names never share one."""
     data = name.encode("utf-8", "backslashreplace")

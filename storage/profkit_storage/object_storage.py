@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import chain
 
@@ -22,6 +22,7 @@ from profkit_storage.errors import CorruptProfile, ProfileNotFound, StorageError
 from profkit_storage.keys import (
     LAYOUT,
     ROLLUP_LAYOUT,
+    hour_name,
     hour_prefix,
     parse_key,
     parse_rollup_key,
@@ -29,7 +30,7 @@ from profkit_storage.keys import (
     rollup_key,
 )
 from profkit_storage.matching import KeyFilter
-from profkit_storage.names import escape_name
+from profkit_storage.names import escape_name, printable
 from profkit_storage.objects import ObjectStore, StoredObject
 from profkit_storage.profile import Profile, Status
 from profkit_storage.rollup import CorruptRollups, RollupSet
@@ -101,7 +102,7 @@ class ObjectStorage(ProfileStorage):
 
     def load_entry(self, entry: ProfileEntry) -> Profile:
         if entry.key.startswith(BLOCK_LAYOUT):
-            inside = self.blocks.find(entry.id)
+            inside = self.blocks.find(entry.id, service=entry.key.split("/")[4].partition("=")[2])
             if inside:
                 return self.blocks.profile(inside)
         data = self._read(entry) if parse_key(entry.key, entry.size) == entry else None
@@ -120,36 +121,37 @@ class ObjectStorage(ProfileStorage):
         return self.blocks.bury(id) or removed
 
     def delete_entries(self, entries: Iterable[ProfileEntry]) -> int:
-        alone: list[str] = []
-        compacted: dict[str, set[str]] = {}
+        hours: dict[str, list[ProfileEntry]] = {}
         for entry in entries:
-            if entry.key.startswith(BLOCK_LAYOUT):
-                compacted.setdefault(hour_prefix(entry.id, BLOCK_LAYOUT) or "", set()).add(entry.id)
-            else:
-                alone.append(entry.key)
-        count = self.objects.remove_all(alone)
-        for hour, ids in compacted.items():
-            count += self.blocks.let_go(self.objects.find(hour, f"{PROFILES}-"), PROFILES, ids)
+            hours.setdefault(hour_name(ulid_milliseconds(entry.id)), []).append(entry)
+        count = 0
+        for hour, leaving in hours.items():
+            ids = {entry.id for entry in leaving}
+            # As `delete` does: every object of an id, or an earlier state would come to light.
+            try:
+                found = [parse_key(one.key, one.size) for one in self.objects.find(f"{LAYOUT}/{hour}", "")]
+            except StorageError:  # a directory of another user must not keep the others' profiles
+                found = [entry for entry in leaving if entry.key.startswith(LAYOUT)]
+            keys = {entry.key: entry.id for entry in found if entry and entry.id in ids}
+            count += len(self._let_go(hour, PROFILES, keys, ids))
         return count
 
     def delete_rollups(self, until: datetime, *, dry_run: bool = False) -> int:
         wanted = KeyFilter(ProfileQuery(until=until))
         count = 0
-        for _, objects, blocks in self.hours(ROLLUP_LAYOUT, wanted, _pass_over):
-            keys = [
-                key
+        for hour, objects, blocks in self.hours(ROLLUP_LAYOUT, wanted, _pass_over):
+            keys = {
+                key: id
                 for id, key in _rollup_keys(objects, _pass_over)
                 if wanted.overlaps(ulid_milliseconds(id), 1)
-            ]
+            }
             ids = {
                 id
                 for id, _ in self.blocks.listed(blocks, ROLLUPS, _pass_over)
                 if wanted.overlaps(ulid_milliseconds(id), 1)
             }
-            if dry_run:
-                count += len(keys) + len(ids)
-            else:
-                count += self.objects.remove_all(keys) + self.blocks.let_go(blocks, ROLLUPS, ids)
+            ids.update(keys.values())
+            count += len(ids if dry_run else self._let_go(hour, ROLLUPS, keys, ids))
         return count
 
     def put_rollup(self, rollups: RollupSet) -> str:
@@ -225,6 +227,15 @@ class ObjectStorage(ProfileStorage):
         inside = self.blocks.find(id, ROLLUPS)  # compacted since it was listed
         return None if inside is None else self.blocks.rollups(inside)
 
+    def _let_go(self, hour: str, kind: str, keys: Mapping[str, str], ids: set[str]) -> set[str]:
+        """Remove what has these ids from an hour: its objects, ids by key, and what blocks hold; return those found.
+
+        Blocks are listed last: a compaction that could still read an object has announced its block by then.
+        """
+        self.objects.remove_all(keys)
+        blocks = self.objects.find(f"{BLOCK_LAYOUT}/{hour}", f"{kind}-")
+        return {*keys.values(), *self.blocks.let_go(blocks, kind, ids)}
+
     def _finished(self, id: str, earlier: Iterable[ProfileEntry]) -> ProfileEntry | None:
         """Return what there is of a finished profile already."""
         for entry in earlier:
@@ -267,11 +278,6 @@ def _rollup_keys(objects: Iterable[StoredObject], on_problem: ProblemHandler) ->
             on_problem(printable(one.key), reason)
         elif id:
             yield id, one.key
-
-
-def printable(key: str) -> str:
-    """Return a key as it may be logged: a foreign name may hold anything, and must stay on its line."""
-    return key if key.isprintable() else ascii(key)[1:-1]
 
 
 def _wrong(size: int, kind: str, *, named: bool) -> str:

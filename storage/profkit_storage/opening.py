@@ -18,7 +18,7 @@ _ALLOWED = "allowed are a directory's path, file:///directory, memory://, memory
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//)?")
 _MEMORY_NAME = re.compile(r"[A-Za-z0-9._-]*")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_USER = re.compile(r"(?<=//).*@", re.DOTALL)
+_USER = re.compile(r"(?<=:).*@", re.DOTALL)
 
 
 def open_storage(url: str | os.PathLike[str], *, create: bool = True) -> ProfileStorage:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import heapq
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -48,7 +49,7 @@ class Retention:
         if all(limit is None for limit in limits.values()):
             raise ConfigurationError(f"a retention limits nothing: give any of {', '.join(limits)}")
         for name, limit in {**limits, "keep_slowest": self.keep_slowest}.items():
-            if limit is not None and not (math.isfinite(limit) and limit >= 0):
+            if limit is not None and not 0 <= limit < math.inf:
                 raise ConfigurationError(f"{name}={limit!r} is not allowed: give a number from 0")
 
 
@@ -107,19 +108,22 @@ class _Pruning:
             self._oldest_ns = int(((time.time() if now is None else now) - retention.max_age) * 1e9)
         self._slowest: set[str] = set()
         self._pruned = Pruned()
+        # What is still there by hour, as far as this run knows, and how much others have removed meanwhile.
+        self._there: dict[int, Amount] = {}
+        self._gone = Amount()
 
     def run(self) -> Pruned:
         excess = self._survey()
         removed, kept = self._pruned.removed, self._pruned.kept
         self._remove(excess, lambda entry, expired, beyond: expired or (beyond and not _is_precious(entry)))
-        if _exceeds(excess, removed):
+        if self._exceeds(excess):
             self._remove(
                 excess, lambda entry, expired, beyond: beyond and not expired and _is_precious(entry)
             )
         if self._retention.category is None and self._pruned.complete:
             self._pruned.rollups = self._remove_rollups()
-        kept.profiles -= removed.profiles
-        kept.size -= removed.size
+        kept.profiles -= removed.profiles + self._gone.profiles
+        kept.size -= removed.size + self._gone.size
         return self._pruned
 
     def _survey(self) -> Amount:
@@ -127,6 +131,7 @@ class _Pruning:
         slowest: list[tuple[float, str]] = []
         for entry in self._scan(self._on_problem):
             self._pruned.kept.add(entry)
+            self._there.setdefault(_hour_of(entry), Amount()).add(entry)
             if self._retention.keep_slowest:
                 heapq.heappush(slowest, (entry.wall, entry.id))
                 if len(slowest) > self._retention.keep_slowest:
@@ -141,20 +146,43 @@ class _Pruning:
     def _remove(self, excess: Amount, goes: Callable[[ProfileEntry, bool, bool], bool]) -> None:
         """Remove what `goes`, given an entry, whether it is too old, and whether there still are too many."""
         removed = self._pruned.removed
-        for hour, entries in groupby(self._scan(_ignore), key=lambda entry: entry.start_ns // _HOUR_NS):
-            if hour * _HOUR_NS >= self._oldest_ns and not _exceeds(excess, removed):
+        hours = deque(sorted(self._there))
+        for hour, found in groupby(self._scan(_ignore), key=_hour_of):
+            entries = list(found)
+            # Another prune at the same time takes the same oldest ones: what it took must not be made up for.
+            self._miss(hours, hour, entries)
+            if hour * _HOUR_NS >= self._oldest_ns and not self._exceeds(excess):
                 return
             leaving: list[ProfileEntry] = []
             for entry in entries:
                 expired = entry.start_ns < self._oldest_ns
-                if entry.id not in self._slowest and goes(entry, expired, _exceeds(excess, removed)):
+                if entry.id not in self._slowest and goes(entry, expired, self._exceeds(excess)):
                     removed.add(entry)
                     leaving.append(entry)
+            _take(self._there[hour], leaving)
             if leaving and not self._dry_run:
                 self._storage.delete_entries(leaving)
             if time.monotonic() >= self._until:
                 self._pruned.complete = False
                 return
+
+    def _miss(self, hours: deque[int], hour: int, entries: Iterable[ProfileEntry]) -> None:
+        """Note what has vanished of this hour, of which `entries` are left, and of those of `hours` before it."""
+        there = Amount()
+        for entry in entries:
+            there.add(entry)
+        while hours and hours[0] <= hour:
+            before = hours.popleft()
+            left = there if before == hour else Amount()
+            self._gone.profiles += max(0, self._there[before].profiles - left.profiles)
+            self._gone.size += max(0, self._there[before].size - left.size)
+            self._there[before] = left
+        self._there[hour] = there
+
+    def _exceeds(self, excess: Amount) -> bool:
+        """Tell whether there still is too much."""
+        removed, gone = self._pruned.removed, self._gone
+        return excess.profiles > removed.profiles + gone.profiles or excess.size > removed.size + gone.size
 
     def _remove_rollups(self) -> int:
         if self._oldest_ns < 0:
@@ -170,8 +198,14 @@ def _is_precious(entry: ProfileEntry) -> bool:
     return entry.status is Status.RUNNING or entry.trigger is Trigger.MANUAL
 
 
-def _exceeds(excess: Amount, removed: Amount) -> bool:
-    return excess.profiles > removed.profiles or excess.size > removed.size
+def _hour_of(entry: ProfileEntry) -> int:
+    return entry.start_ns // _HOUR_NS
+
+
+def _take(amount: Amount, entries: Iterable[ProfileEntry]) -> None:
+    for entry in entries:
+        amount.profiles -= 1
+        amount.size -= entry.size
 
 
 def _ignore(_key: str, _reason: str) -> None:

@@ -19,13 +19,15 @@ from typing import NamedTuple
 from profkit_storage import files
 from profkit_storage.base import Amount, ProfileStorage
 from profkit_storage.codec import MAX_SIZE, decode, decode_rollups, encode, encode_rollups
-from profkit_storage.errors import CorruptProfile, StorageError
+from profkit_storage.errors import CorruptProfile, StorageError, StoreUnavailable
 from profkit_storage.profile import Profile
 from profkit_storage.rollup import CorruptRollups, RollupSet
 
 _PROFILE, _ROLLUPS, _DAMAGED = ".pkp", ".pkr", ".damaged"
 _LOCK = ".lock"
 _INCOMING = ".incoming"
+_MOST_REFUSALS = 10
+"""Items that a store may refuse before it is left alone for this time: perhaps it takes none."""
 
 
 class _Waiting(NamedTuple):
@@ -51,6 +53,7 @@ class Spool:
         self.max_bytes = max_bytes
         self.max_age = max_age
         self.dropped: Counter[str] = Counter()
+        self._refused = set[str]()  # names of what a store that took others did not take
 
     def check_possible(self) -> None:
         """Look whether the directory could be made and written, without making it before it is needed.
@@ -91,25 +94,39 @@ class Spool:
     def deliver(self, storage: ProfileStorage, *, seconds: float = 1.0) -> int:
         """Put what waits into `storage`, the oldest first, for about `seconds`; return how many items it took.
 
-        None while another process delivers.
+        None while another process delivers. An item that it refuses, while it can be reached, stays and does not keep
+        the others: the next time it comes last.
 
         Raises:
-            StorageError, or whatever `storage` raises: it could not take one, which stays, as do those after it.
+            StorageError: it took none, or the directory is another user's, who may have put anything there.
+            StoreUnavailable, or whatever else `storage` raises: it could not take one; that and those after it stay.
         """
+        self._check_private()
         delivered = 0
+        refusals: list[StorageError] = []
         until = time.monotonic() + seconds
         with self._lock() as locked:
             if not locked:
                 return 0
-            for waiting in self._list():
-                if time.monotonic() >= until:
+            waiting = self._list()
+            self._refused.intersection_update(one.name for one in waiting)
+            for one in sorted(waiting, key=lambda one: (one.name in self._refused, one.name)):
+                if time.monotonic() >= until or len(refusals) >= _MOST_REFUSALS:
                     break
-                delivered += self._deliver(waiting, storage)
+                try:
+                    delivered += self._deliver(one, storage)
+                except StoreUnavailable:
+                    raise
+                except StorageError as error:
+                    self._refused.add(one.name)
+                    refusals.append(error)
+        if refusals and not delivered:
+            raise refusals[0]
         return delivered
 
     def discard(self, id: str) -> bool:
         """Forget the item with this id; False if it does not wait here."""
-        removed = [files.remove(self.directory / one.name) for one in self._list() if one.name.startswith(id)]
+        removed = [files.remove(self.directory / one.name) for one in self._list() if _id_of(one) == id]
         return any(removed)
 
     def waiting(self) -> Amount:
@@ -148,7 +165,7 @@ class Spool:
     def _replace(self, id: str, name: str) -> None:
         """Remove earlier states of what has just been written."""
         for one in self._list():
-            if one.name.startswith(id) and one.name != name:
+            if _id_of(one) == id and one.name != name:
                 files.remove(self.directory / one.name)
 
     def _is_expired(self, waiting: _Waiting) -> bool:
@@ -185,17 +202,24 @@ class Spool:
         """Make the directory, private to this user; refuse one that is another's."""
         try:
             files.make_directories(self.directory)
-            status = os.lstat(self.directory)
         except OSError as error:
             raise StorageError(
                 f"spool {self.directory}: cannot be made: {error.strerror or error}"
             ) from error
+        self._check_private()
+        files.remove_stale(self.directory / _INCOMING)
+
+    def _check_private(self) -> None:
+        """Refuse a directory that another user may have put something into; one that is missing is none."""
+        try:
+            status = os.lstat(self.directory)
+        except OSError:
+            return
         foreign = hasattr(os, "geteuid") and status.st_uid != os.geteuid()
         if not stat.S_ISDIR(status.st_mode) or foreign or status.st_mode & stat.S_IWOTH:
             raise StorageError(
                 f"spool {self.directory}: must be a directory of this user that nobody else may write to"
             )
-        files.remove_stale(self.directory / _INCOMING)
 
     @contextlib.contextmanager
     def _lock(self) -> Generator[bool, None, None]:
@@ -216,6 +240,10 @@ class Spool:
             yield True
         finally:
             os.close(descriptor)
+
+
+def _id_of(waiting: _Waiting) -> str:
+    return waiting.name.partition(".")[0]
 
 
 def spool_directory(url: str, below: Path | None = None) -> Path:

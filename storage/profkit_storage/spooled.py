@@ -16,7 +16,7 @@ from profkit_storage.base import (
     log_problem,
     log_rollup_problem,
 )
-from profkit_storage.errors import StorageError
+from profkit_storage.errors import StorageError, StoreUnavailable
 from profkit_storage.keys import profile_entry
 from profkit_storage.profile import Profile
 from profkit_storage.rollup import RollupSet
@@ -49,7 +49,7 @@ class SpooledStorage(ProfileStorage):
         self.delivered = 0
         self._on_failure = on_failure
         self._clock = clock
-        self._failures = 0
+        self._failures = self._refusals = 0
         self._stopped = False
         self._retry_at: float | None = clock()  # a process before this one may have left something
         self._looked_at = clock()
@@ -86,9 +86,12 @@ class SpooledStorage(ProfileStorage):
         try:
             self.delivered += self.spool.deliver(self.storage, seconds=seconds)
         except BaseException as error:  # noqa: BLE001 - as above
-            self._failed(error)
+            if self._failures or not isinstance(error, StorageError) or isinstance(error, StoreUnavailable):
+                self._failed(error)
+            else:
+                self._refused(error)
             return
-        self._failures = 0
+        self._failures = self._refusals = 0
         # What another process is delivering is its own to finish.
         self._retry_at = self._clock() + FIRST_PAUSE if self.spool.waiting().profiles else None
 
@@ -152,10 +155,19 @@ class SpooledStorage(ProfileStorage):
         self._failures = 0
 
     def _failed(self, error: BaseException) -> None:
-        pause = min(FIRST_PAUSE * 2**self._failures, LONGEST_PAUSE)
+        self._pause(self._failures)
         self._failures += 1
-        self._retry_at = self._clock() + pause * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
         self._on_failure(error)
+
+    def _refused(self, error: StorageError) -> None:
+        """Leave for a while what a store that works does not take: what is put meanwhile, it may take."""
+        self._pause(self._refusals)
+        self._refusals += 1
+        self._on_failure(error)
+
+    def _pause(self, times: int) -> None:
+        pause = min(FIRST_PAUSE * 2 ** min(times, 10), LONGEST_PAUSE)
+        self._retry_at = self._clock() + pause * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
 
     def _put(self, store: Callable[[], R], aside: Callable[[], R]) -> R:
         """Have the store or the spool take an item: first the store, unless it is to be left alone."""

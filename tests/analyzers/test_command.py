@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -185,6 +187,20 @@ def test_a_shortened_id_has_to_be_long_enough_and_unique(profkit, store, make_pr
     assert "first 6 or more" in profkit("show", id[:5], store)[2]
 
 
+def test_what_is_foreign_beside_it_is_not_the_matter_of_a_shortened_id(store):
+    with open_storage(store) as storage:
+        entry = next(storage.scan())
+    (store / entry.key).with_name("foreign").write_text("mine")
+    for id, code in ((entry.id[:12], 0), (f"{entry.id[:8]}ZZZZ", 2)):
+        # In a process of its own, where nobody takes care of log messages.
+        command = "import sys; from profkit_analyzers.cli import main; sys.exit(main())"
+        done = subprocess.run(
+            [sys.executable, "-c", command, "show", id, store], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code
+        assert "not a profile" not in done.stderr
+
+
 @pytest.mark.parametrize(
     "id", ["01ZZZZZZZZZZZZZZZZZZZZZZZZ", "7ZZZZZ", "nonsense!", "", "../../etc/passwd", "\x1b[2J"]
 )
@@ -248,6 +264,24 @@ def test_bad_input_is_one_line_that_names_it(profkit, store, arguments, words):
     assert err.count("\n") == 1
     for word in words:
         assert word in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("list", "--limit"),
+        ("find", "--tag", "a=b", "--limit"),
+        ("find", "--tag", "a=b", "--read"),
+        ("doctor", "--read"),
+    ],
+)
+def test_a_number_that_no_machine_can_hold_is_as_good_as_all(
+    profkit, store, monkeypatch, tmp_path, arguments
+):
+    monkeypatch.setenv("PROFKIT_SPOOL", str(tmp_path / "spool"))
+    code, out, err = profkit(*arguments, "9" * 30, store)
+    assert code == (2 if "find" in arguments else 0)
+    assert "3 profiles" in err if "find" in arguments else "3" in out
 
 
 def test_an_empty_store_is_one_line(profkit, tmp_path):

@@ -58,6 +58,13 @@ def test_what_is_damaged_or_foreign_is_named(profkit, store):
     assert "not a profile" not in profkit("doctor", store, "--read", 0)[1]
 
 
+def test_a_spool_in_the_home_of_nobody(profkit, store, monkeypatch):
+    monkeypatch.setenv("PROFKIT_SPOOL", "~nobody-of-this-name/spool")
+    code, out, err = profkit("doctor", store)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "PROFKIT_SPOOL '~nobody-of-this-name/spool'" in err
+
+
 def test_what_waits_is_counted(profkit, store, make_profile, tmp_path):
     spool = Spool(spool_directory(store.as_uri(), tmp_path / "spool"))
     spool.keep(make_profile())

@@ -29,6 +29,13 @@ def profkit(capsys):
     return run
 
 
+def test_numbers_of_any_length(profkit, store):
+    for option in ("--max-count", "--keep-slowest"):
+        code, out, err = profkit("prune", store, "--max-age", "9w", "--dry-run", option, "9" * 400)
+        assert (code, err) == (0, "")
+        assert out.startswith("would remove 0 profiles")
+
+
 def count(store):
     with open_storage(store, create=False) as storage:
         return len(list(storage.scan()))

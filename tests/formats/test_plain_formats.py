@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 
 import pytest
 
@@ -157,3 +158,15 @@ def test_text_folds_libraries_until_asked_not_to(make_profile):
     assert "frames hidden" in text.render(profile)
     assert "step3" not in text.render(profile)
     assert "step3" in text.render(profile, show_all=True)
+
+
+def test_a_deep_stack_is_folded_in_the_memory_of_its_line(make_profile):
+    profile = make_profile(stacks=[([f"deep:function_{i}" for i in range(4_000)], 1.0)])
+    tracemalloc.start()
+    try:
+        rendered = folded.render(profile)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert rendered.count(";") == 3_999
+    assert peak < 10_000_000

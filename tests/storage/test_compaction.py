@@ -1,10 +1,13 @@
 """What is compacted is found, loaded, deleted and counted as before; run for memory and local stores alike."""
 
 import dataclasses
+import io
 import itertools
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import orjson
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -30,13 +33,15 @@ from profkit_storage import (
     Status,
     Trigger,
 )
-from profkit_storage.blocks import working
+from profkit_storage.blocks import reading, working
 from profkit_storage.blocks.compaction import Compaction
 from profkit_storage.blocks.layout import grouped
+from profkit_storage.blocks.making import BlockMaker
 from profkit_storage.blocks.manifest import digest, from_bytes
 from profkit_storage.codec import encode
 from profkit_storage.keys import profile_key
 from profkit_storage.matching import KeyFilter
+from profkit_storage.object_storage import ObjectStorage
 from profkit_storage.ulid import new_ulid
 
 NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)
@@ -238,6 +243,44 @@ def test_deleted_for_good(store, put, compact, scan, problems):
     assert problems.found == {}
 
 
+def test_what_is_let_go_in_the_grace_period_does_not_come_back(store, put, compact, scan, problems):
+    profiles = [put(i) for i in range(4)]
+    compact(grace=timedelta(hours=1))
+    assert store.delete_entries(scan(store)[:2]) == 2, "each counted once, though it is there twice"
+    for _ in range(2):
+        assert [entry.id for entry in scan(store)] == [one.id for one in profiles[2:]]
+        compact()
+    assert store.delete_entries(scan(store)) == 2
+    assert scan(store) == []
+    assert problems.found == {}
+
+
+def test_what_is_let_go_while_a_block_is_being_made_of_it(store, put, scan, problems, monkeypatch):
+    profiles = [put(i) for i in range(3)]
+    entries = scan(store)
+    compare = BlockMaker._compare
+
+    def overtaken(self, *what):
+        store.delete_entries(entries[:2])
+        compare(self, *what)
+
+    monkeypatch.setattr(BlockMaker, "_compare", overtaken)
+    list(Compaction(store, grace=NOW, on_problem=problems).run())
+    assert [entry.id for entry in scan(store)] == [profiles[2].id]
+    with pytest.raises(ProfileNotFound):
+        store.load(profiles[0].id)
+
+
+def test_of_what_is_let_go_no_earlier_state_comes_to_light(store, put, scan):
+    final = put(wall=9.0)
+    running = dataclasses.replace(final, status=Status.RUNNING, wall=3.0)
+    store.objects.write(
+        profile_key(running), encode(running)
+    )  # as a killed writer of the last state leaves it
+    assert store.delete_entries(scan(store)) == 1
+    assert scan(store) == []
+
+
 def test_an_entry_of_one_that_was_deleted(store, put, compact, scan):
     profile = put()
     compact()
@@ -355,6 +398,19 @@ def test_rollups_are_as_before(store, compact, put, problems):
         one for i, one in enumerate(sets[:14]) if i % 2 and 20 <= i * 9 < 100
     ]
     assert problems.found == {}
+
+
+def test_rollups_that_are_let_go_in_the_grace_period(store, compact):
+    sets = [rollups(i) for i in range(5)]
+    for one in sets:
+        store.put_rollup(one)
+    compact(grace=timedelta(hours=1))
+    until = NOON + timedelta(minutes=3)
+    assert store.delete_rollups(until, dry_run=True) == 3
+    assert store.delete_rollups(until) == 3, "each counted once, though it is there twice"
+    assert list(store.scan_rollups()) == sets[3:]
+    compact()
+    assert list(store.scan_rollups()) == sets[3:]
 
 
 def test_rollups_compacted_while_they_are_read(store, compact, problems):
@@ -502,6 +558,76 @@ def test_originals_of_a_damaged_block_make_it_anew(store, put, compact, scan, pr
     assert [store.load(entry.id) for entry in scan(store)] == profiles
 
 
+@pytest.mark.parametrize("workers", [1, 8])
+def test_no_table_is_read_twice_where_many_services_take_turns(store, put, compact, monkeypatch, workers):
+    profiles = [put(i / 10, service=f"s{i % 10}") for i in range(60)]
+    compact()
+    read, asked = store.objects.read, Counter()
+
+    def counted(key, limit):
+        asked[key] += 1
+        return read(key, limit)
+
+    monkeypatch.setattr(store.objects, "read", counted)
+    fresh = ObjectStorage(store.objects)
+    assert [profile for _, profile in fresh.load_many(fresh.scan(), workers=workers)] == profiles
+    assert len(asked) == 10 * 8
+    assert set(asked.values()) == {1}
+
+
+def resealed(store, change):
+    """Replace the manifest of the only block by one that is changed, and whose checksum is right."""
+    key = block_key(store, ".manifest.json")
+    manifest = orjson.loads(store.objects.read(key, 1 << 30))["manifest"]
+    change(manifest)
+    body = orjson.dumps(manifest)
+    store.objects.write(key, b'{"blake2b":"%s","manifest":%s}' % (digest(body).encode(), body))
+    return key
+
+
+def test_texts_that_take_no_room_in_a_table_but_much_in_memory(store, put, compact, scan, monkeypatch):
+    profile = put()
+    compact()
+    monkeypatch.setattr(reading, "_MAX_TEXT", 1_000_000)
+    key = block_key(store, ".profiles.parquet")
+    table = pl.read_parquet(io.BytesIO(store.objects.read(key, 1 << 30)))
+    buffer = io.BytesIO()
+    table.with_columns(version=pl.lit("x" * 1_000_001)).write_parquet(buffer)
+    store.objects.write(key, buffer.getvalue())
+    assert len(buffer.getvalue()) < 20_000
+
+    def change(manifest):
+        index = manifest["tables"]["name"].index("profiles")
+        manifest["tables"]["size"][index] = len(buffer.getvalue())
+        manifest["tables"]["blake2b"][index] = digest(buffer.getvalue())
+
+    resealed(store, change)
+    assert [entry.id for entry in scan(store)] == [profile.id]
+    with pytest.raises(CorruptProfile, match=r"1000001 bytes of texts in profiles.version at once"):
+        store.load(profile.id)
+
+
+def test_a_table_at_which_polars_panics(store, put, compact, scan, monkeypatch):
+    put()
+    compact()
+
+    def panic(*_):  # which bytes bring it to this differs between its versions
+        raise pl.exceptions.PanicException("assertion failed: offset + length <= self.length")
+
+    monkeypatch.setattr(reading.Block, "_read_chunk", panic)
+    (entry,) = scan(store)
+    with pytest.raises(CorruptProfile, match="its tables cannot be read: assertion failed"):
+        store.load_entry(entry)
+
+
+def test_a_manifest_that_takes_little_room_but_much_memory(store, put, compact, scan, problems):
+    put()
+    compact()
+    key = resealed(store, lambda manifest: manifest.update(host=[[]] * 100_001))
+    assert scan(store) == []
+    assert "lists and objects, allowed are 100000" in problems.found[key]
+
+
 def test_a_damaged_manifest_is_reported_and_made_anew(store, put, compact, scan, problems):
     profiles = [put(i) for i in range(3)]
     compact(grace=timedelta(hours=1))
@@ -554,6 +680,15 @@ def test_what_is_wrong_in_a_manifest_is_named(store, put, compact, scan, problem
     assert scan(store) == []
     assert list(problems.found) == [key]
     assert reason in problems.found[key]
+
+
+def test_a_foreign_name_stays_on_its_line(store, put, compact, scan, problems):
+    put()
+    compact()
+    place = block_key(store, ".manifest.json").rpartition("/")[0]
+    store.objects.write(f"{place}/a\u202eb", b"x")
+    assert len(scan(store)) == 1
+    assert problems.found == {f"{place}/a\\u202eb": "not named as a part of a block is"}
 
 
 def test_what_is_foreign_among_blocks_is_named_once(store, put, compact, scan, problems):

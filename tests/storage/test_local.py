@@ -82,6 +82,28 @@ def test_of_two_files_of_one_id_the_finished_one_counts(store, make_profile, sca
     assert problems.found == {}
 
 
+@pytest.mark.parametrize("how", ["scan", "load", "stats"])
+def test_one_that_is_replaced_while_it_is_looked_for_is_found(store, make_profile, monkeypatch, how):
+    running = make_profile(status=Status.RUNNING, trigger=Trigger.STALLED)
+    last = make_profile(id=running.id)
+    entry = store.put(running)
+    lstat = os.lstat
+
+    def overtaken(path, **options):
+        if os.fspath(path).endswith(entry.key):
+            monkeypatch.setattr(os, "lstat", lstat)
+            store.put(last)
+        return lstat(path, **options)
+
+    monkeypatch.setattr(os, "lstat", overtaken)
+    looks = {
+        "scan": lambda: [one.status for one in store.scan()] == [Status.OK],
+        "load": lambda: store.load(last.id) == last,
+        "stats": lambda: store.stats().total.profiles == 1,
+    }
+    assert looks[how]()
+
+
 def test_delete_clears_empty_directories_and_no_others(store, make_profile):
     first, second = store.put(make_profile(service="a")), store.put(make_profile(service="b"))
     store.delete(first.id)

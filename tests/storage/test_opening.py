@@ -111,6 +111,9 @@ def test_a_path_with_a_nul():
 @pytest.mark.parametrize(
     "address",
     [
+        "s3:user:hunter2@bucket/x",
+        "S3:/user:hunter2@bucket/x",
+        "postgres:user:hunter2@host/x",
         "s3://user:a/hunter2@bucket/x",
         "s3://user:hunter2/x",
         "s3://user%3Ahunter2/x",

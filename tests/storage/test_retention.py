@@ -8,7 +8,7 @@ import pytest
 from profkit_storage import ConfigurationError, ProfileNotFound, Status, Trigger
 from profkit_storage.blocks.compaction import Compaction
 from profkit_storage.matching import KeyFilter
-from profkit_storage.retention import Retention, prune
+from profkit_storage.retention import Retention, _Pruning, prune
 
 NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)
 NOW = (NOON + timedelta(days=10)).timestamp()
@@ -205,3 +205,40 @@ def hours(store):
 def compact_all(store):
     for _ in range(2):
         list(Compaction(store, grace=timedelta(0)).run())
+
+
+@pytest.mark.parametrize("limits", [{"max_count": 4}, {"max_bytes": 4_500}])
+def test_two_at_once_remove_no_more_than_one(store, days, monkeypatch, limits):
+    limited = Retention(**limits)
+    survey = _Pruning._survey
+    others = []
+
+    def overtaken(self):
+        found = survey(self)
+        if not others:
+            others.append(None)
+            others.append(prune(store, limited, now=NOW))
+        return found
+
+    monkeypatch.setattr(_Pruning, "_survey", overtaken)
+    done = prune(store, limited, now=NOW)
+    assert left(store) == days[6:]
+    assert (others[1].removed.profiles, others[1].kept.profiles) == (6, 4)
+    assert (done.removed.profiles, done.kept.profiles) == (0, 4)
+
+
+def test_one_that_is_overtaken_in_the_middle_goes_on_from_there(store, put, monkeypatch):
+    entries = [put(day / 1000) for day in range(6)] + [put(1 + day) for day in range(6)]
+    remove = type(store).delete_entries
+    calls = []
+
+    def overtaken(self, leaving):
+        calls.append(None)
+        if len(calls) == 2:  # the first hour is done: another prune does the rest
+            monkeypatch.setattr(type(store), "delete_entries", remove)
+            prune(store, Retention(max_count=3), now=NOW)
+        return remove(self, leaving)
+
+    monkeypatch.setattr(type(store), "delete_entries", overtaken)
+    prune(store, Retention(max_count=3), now=NOW)
+    assert left(store) == entries[9:]

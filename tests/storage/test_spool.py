@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from profkit_storage import LocalStorage, MemoryStorage, Status, StorageError, Trigger
+from profkit_storage import LocalStorage, MemoryStorage, Status, StorageError, StoreUnavailable, Trigger
 from profkit_storage.spool import Spool, spool_directory
 from profkit_storage.spooled import FIRST_PAUSE, LONGEST_PAUSE, SpooledStorage
 
@@ -114,6 +114,66 @@ def test_a_store_that_fails_leaves_all_that_it_did_not_take(spool, made):
     assert spool.deliver(store) == 5
 
 
+class Refusing(MemoryStorage):
+    """A store that can be reached, and does not take some profiles."""
+
+    def __init__(self, refused):
+        super().__init__()
+        self.refused = refused
+        self.asked = []
+
+    def put(self, profile):
+        self.asked.append(profile.id)
+        if profile.id in self.refused:
+            raise StorageError("not this one")
+        return super().put(profile)
+
+
+def test_what_a_store_refuses_does_not_keep_the_others(spool, make_profile):
+    made = [make_profile() for _ in range(20)]
+    for profile in made:
+        spool.keep(profile)
+    ids = sorted(profile.id for profile in made)
+    store = Refusing(set(ids[:15]))
+    with pytest.raises(StorageError, match="not this one"):
+        spool.deliver(store)
+    assert store.asked == ids[:10], "perhaps it takes none"
+    assert spool.deliver(store) == 5, "what it has refused comes last"
+    assert store.asked[10:15] == ids[10:15]
+    assert store.asked[15:20] == ids[15:]
+    assert spool.waiting().profiles == 15
+    store.refused.clear()
+    assert spool.deliver(store) == 15
+
+
+def test_a_store_that_cannot_be_reached_is_not_asked_again(spool, made):
+    for profile in made:
+        spool.keep(profile)
+    store = Failing()
+    store.error = StoreUnavailable("no route")
+    with pytest.raises(StoreUnavailable):
+        spool.deliver(store)
+    assert len(store.asked) == 1
+
+
+def test_nothing_is_taken_from_a_directory_of_somebody_else(spool, made, tmp_path):
+    spool.keep(made[0])
+    store = Failing()
+    (tmp_path / "link").symlink_to(spool.directory)
+    with pytest.raises(StorageError, match="must be a directory of this user"):
+        Spool(tmp_path / "link").deliver(store)
+    spool.directory.chmod(0o777)
+    with pytest.raises(StorageError, match="must be a directory of this user"):
+        spool.deliver(store)
+    spool.directory.chmod(0o700)
+    if os.geteuid() == 0:
+        os.chown(spool.directory, 65534, 65534)
+        with pytest.raises(StorageError, match="must be a directory of this user"):
+            spool.deliver(store)
+    assert store.asked == []
+    assert spool.waiting().profiles == 1
+
+
 def test_of_one_id_only_its_last_state_waits(spool, make_profile):
     running = make_profile(status=Status.RUNNING, trigger=Trigger.STALLED)
     last = make_profile(id=running.id)
@@ -208,6 +268,8 @@ def test_discarding(spool, made):
         spool.keep(profile)
     assert spool.discard(made[0].id)
     assert not spool.discard(made[0].id)
+    assert not spool.discard("")
+    assert not spool.discard(made[1].id[:10]), "the beginning of an id is none"
     assert spool.waiting().profiles == 1
 
 
@@ -376,6 +438,28 @@ def test_neither_store_nor_spool(spooled, store, made, spool):
     store.error = None
     spooled.put(made[0])
     assert store.load(made[0].id) == made[0], "asked at once: there is nowhere else"
+
+
+def test_what_it_does_not_take_is_no_reason_to_leave_a_store_alone(spool, made, clock):
+    store = Refusing({made[4].id})
+    spool.keep(made[4])
+    errors = []
+    spooled = SpooledStorage(store, spool, on_failure=errors.append, clock=clock)
+    spooled.deliver()
+    for profile in made[:4]:
+        spooled.put(profile)
+        assert store.load(profile.id) == profile
+    pauses = []
+    for _ in range(8):
+        pauses.append(spooled.seconds_left())
+        clock.now += pauses[-1]
+        spooled.deliver()
+    assert max(pauses) > LONGEST_PAUSE * 0.8 > 0.8 * FIRST_PAUSE
+    assert len(errors) == 9
+    store.refused.clear()
+    clock.now += spooled.seconds_left()
+    spooled.deliver()
+    assert (spooled.delivered, spooled.seconds_left()) == (1, None)
 
 
 def test_no_more_time(spooled, store, spool, made):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from profkit_analyzers.reporters.figures import byte_size, counted
 from profkit_analyzers.reporters.terminal import Screen, printable, written
 from profkit_storage import (
     Amount,
+    ConfigurationError,
     ProfileEntry,
     ProfileStorage,
     S3Storage,
@@ -60,7 +62,7 @@ def doctor(*, store: str, read: int) -> int:
     with opened as storage:
         unwritable = _try_to_write(storage)
         problems: dict[str, str] = {}
-        newest: deque[ProfileEntry] = deque(maxlen=read)
+        newest: deque[ProfileEntry] = deque(maxlen=min(read, sys.maxsize))
         days, categories, total = _count(storage, newest, problems)
         readable = _read_all(storage, list(newest), problems)
         waiting = _waiting(storage)
@@ -120,7 +122,11 @@ def _waiting(storage: ProfileStorage) -> str:
     given = os.environ.get("PROFKIT_SPOOL", "")
     if given == "off":
         return "there is none: PROFKIT_SPOOL is off"
-    directory = spool_directory(storage.url, Path(given).expanduser().absolute() if given else None)
+    try:
+        below = Path(given).expanduser().absolute() if given else None
+    except RuntimeError as error:
+        raise ConfigurationError(f"PROFKIT_SPOOL {given!r}: {error}") from None
+    directory = spool_directory(storage.url, below)
     waiting = Spool(directory).waiting()
     if waiting.profiles:
         return f"{waiting.profiles:,} wait, {byte_size(waiting.size)}, in {directory.parent}"

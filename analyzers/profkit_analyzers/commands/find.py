@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -72,7 +73,7 @@ def find(
     wanted = _Wanted.of(request_id, trace_id, tags)
     query = make_query(since, until, operation, category, service)
     skipped = Skipped()
-    newest: deque[ProfileEntry] = deque(maxlen=read)
+    newest: deque[ProfileEntry] = deque(maxlen=min(read, sys.maxsize))
     count = 0
     with open_storage(store, create=False) as storage:
         for entry in storage.scan(query, on_problem=skipped.add):

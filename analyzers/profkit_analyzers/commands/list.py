@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import deque
 from collections.abc import Sequence
 
@@ -47,7 +48,7 @@ def list_profiles(
     query = make_query(since, until, operation, category, service)
     bound = limit if limit is not None or as_json else _SHOWN
     foreign = Skipped()
-    newest: deque[ProfileEntry] = deque(maxlen=bound)
+    newest: deque[ProfileEntry] = deque(maxlen=None if bound is None else min(bound, sys.maxsize))
     count = 0
     with open_storage(store, create=False) as storage:
         for entry in storage.scan(query, on_problem=foreign.add):

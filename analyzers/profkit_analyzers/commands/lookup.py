@@ -46,7 +46,8 @@ def _completed(prefix: str, store: str, storage: ProfileStorage) -> str:
         )
     first, last = prefix.ljust(LENGTH, "0"), prefix.ljust(LENGTH, "Z")
     query = ProfileQuery(since=_time(first) - _MARGIN, until=_time(last) + _MARGIN)
-    matching = (entry.id for entry in storage.scan(query) if entry.id.startswith(prefix))
+    around = storage.scan(query, on_problem=_pass_over)
+    matching = (entry.id for entry in around if entry.id.startswith(prefix))
     found = list(itertools.islice(matching, 4))
     if not found:
         raise ProfileNotFound(f"no profile {prefix!r} in {store}")
@@ -54,6 +55,10 @@ def _completed(prefix: str, store: str, storage: ProfileStorage) -> str:
         more = " and more" if len(found) > 3 else ""
         raise ProfileNotFound(f"id {prefix!r} is not unique in {store}: {', '.join(found[:3])}{more}")
     return found[0]
+
+
+def _pass_over(_key: str, _reason: str) -> None:
+    """Say nothing: who asks for one profile did not ask about others."""
 
 
 def _time(ulid: str) -> datetime:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from profkit_storage.base import ProblemHandler, ProfileEntry
@@ -21,7 +21,9 @@ from profkit_storage.rollup import from_document as rollups_from_document
 if TYPE_CHECKING:
     from profkit_storage.blocks.reading import BlockReader
 
-_MANIFESTS = 8
+_MANIFESTS = 64 * 1024 * 1024
+"""Bytes of those that stay in memory, as they are stored: there is one for each service in each hour, or some."""
+_LEAST = 64 * 1024
 _GONE = b"deleted\n"
 
 
@@ -46,7 +48,7 @@ class Catalog:
 
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
-        self._manifests = Recent[StoredObject, Manifest](_MANIFESTS)
+        self._manifests = Recent[StoredObject, Manifest](_MANIFESTS, lambda stored, _: stored.size + _LEAST)
         self._reader: BlockReader | None = None
 
     def listed(
@@ -70,15 +72,17 @@ class Catalog:
             except CorruptProfile as error:
                 on_problem(error.key, error.reason)
 
-    def find(self, id: str, kind: str = PROFILES) -> InBlock | None:
+    def find(self, id: str, kind: str = PROFILES, service: str | None = None) -> InBlock | None:
         """Return where this id is, a finished profile before one that is not, a newer one before an older.
+
+        Given a service, as it is in a key, those of others are left out.
 
         Raises:
             CorruptProfile: it is in none, and a manifest that may tell of it is damaged.
         """
         damaged: list[CorruptProfile] = []
         found: list[InBlock] = []
-        for block in self._around(id, kind):
+        for block in self._around(id, kind, service):
             try:
                 manifest = None if id in block.gone else self.manifest(block)
                 if manifest and id in manifest.rows:
@@ -135,22 +139,27 @@ class Catalog:
                 was_there = was_there or inside is True
         return was_there
 
-    def let_go(self, objects: Iterable[StoredObject], kind: str, ids: Collection[str]) -> int:
-        """Remove what has these ids from the blocks of an hour: a block whole if that is all it still has."""
-        count = 0
+    def let_go(self, objects: Iterable[StoredObject], kind: str, ids: set[str]) -> set[str]:
+        """Remove what has these ids from the blocks of an hour: a block whole if that is all it still has.
+
+        What a compaction is writing is marked as well. Returns which of them were in a block.
+        """
+        found = set[str]()
         for block in grouped(objects, _pass_over):
-            manifest = self._told(block, _pass_over) if block.name.startswith(kind) else None
-            if manifest is None:
+            if not block.name.startswith(kind):
                 continue
-            left = set(manifest.rows) - set(block.gone)
-            going = left.intersection(ids)
-            count += len(going)
+            manifest = self._told(block, _pass_over)
+            if manifest is None:
+                self._mark(block, ids - block.gone if block.pending and not block.manifest else ())
+                continue
+            left = set(manifest.rows) - block.gone
+            going = left & ids
+            found |= going
             if going and going == left:
                 self.drop(block)
-                continue
-            for id in going:
-                self._objects.write(block.gone_key(id), _GONE)
-        return count
+            else:
+                self._mark(block, going)
+        return found
 
     def drop(self, block: BlockObjects) -> None:
         """Remove a block and all that is in it; what of it is left if this is killed is removed by a compaction.
@@ -175,6 +184,10 @@ class Catalog:
         except _Vanished:
             return None
 
+    def _mark(self, block: BlockObjects, ids: Iterable[str]) -> None:
+        for id in ids:
+            self._objects.write(block.gone_key(id), _GONE)
+
     def _read_manifest(self, key: str) -> Manifest:
         data = self._objects.read(key, MAX_MANIFEST)
         if data is None:
@@ -198,10 +211,13 @@ class Catalog:
             return None
         return None if manifest is None else id in manifest.rows
 
-    def _around(self, id: str, kind: str) -> list[BlockObjects]:
-        """Return the blocks of the hour that an id lies in."""
+    def _around(self, id: str, kind: str, service: str | None = None) -> list[BlockObjects]:
+        """Return the blocks of the hour that an id lies in, perhaps only those of a service."""
         hour = hour_prefix(id, BLOCK_LAYOUT)
-        return grouped(self._objects.find(hour, f"{kind}-"), _pass_over) if hour else []
+        if hour is None:
+            return []
+        blocks = grouped(self._objects.find(hour, f"{kind}-", service), _pass_over)
+        return [block for block in blocks if service is None or block.place.endswith(f"/service={service}")]
 
     def _tables(self) -> BlockReader:
         if self._reader is None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from profkit_storage.base import ProblemHandler
 from profkit_storage.keys import HOUR_MS, parse_date, parse_hour
 from profkit_storage.matching import KeyFilter
+from profkit_storage.names import printable
 from profkit_storage.objects import Hour, ObjectStore, StoredObject
 from profkit_storage.ulid import is_ulid
 
@@ -74,7 +75,7 @@ def grouped(objects: Iterable[StoredObject], on_problem: ProblemHandler) -> list
         place, _, name = one.key.rpartition("/")
         match = _NAME.fullmatch(name)
         if match is None or (match[5] and not is_ulid(match[5])):
-            on_problem(one.key, "not named as a part of a block is")
+            on_problem(printable(one.key), "not named as a part of a block is")
             continue
         block = blocks.setdefault((place, match[1]), BlockObjects(place, match[1]))
         if match[2]:

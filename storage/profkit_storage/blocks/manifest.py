@@ -13,6 +13,7 @@ import orjson
 from profkit_storage.base import ProfileEntry
 from profkit_storage.blocks.layout import BLOCK_LAYOUT, PROFILES
 from profkit_storage.checks import Malformed, shown
+from profkit_storage.codec import check_values
 from profkit_storage.errors import CorruptProfile
 from profkit_storage.fields import Columns, Fields
 from profkit_storage.keys import LAYOUT, ROLLUP_LAYOUT, ROLLUP_SUFFIX, SUFFIX, parse_key, parse_rollup_key
@@ -158,13 +159,14 @@ def from_bytes(data: bytes, key: str) -> Manifest:
         CorruptProfile: it is not a whole, undamaged, valid manifest of a schema this version reads.
     """
     try:
+        check_values(data)
         whole = Fields("", orjson.loads(data), ("blake2b", "manifest"))
         body = whole.get("manifest")
         if whole.text("blake2b") != digest(orjson.dumps(body)):
             raise Malformed("damaged or cut: its checksum is wrong")
         found = _checked(body, len(data))
         if found.key != key:
-            raise Malformed(f"is the manifest of another block, {found.key}")
+            raise Malformed(f"is the manifest of another block, {shown(found.key)}")
     except (ValueError, TypeError) as error:
         raise CorruptProfile(key, str(error)) from None
     return found

@@ -18,6 +18,7 @@ from profkit_storage.blocks.manifest import Manifest, TableFile, digest
 from profkit_storage.blocks.recent import Recent
 from profkit_storage.blocks.schema import TABLES
 from profkit_storage.blocks.symbols import Order, first_uses
+from profkit_storage.codec import MAX_DOCUMENT
 from profkit_storage.document import SAMPLING, SCALARS, Document, Table
 from profkit_storage.errors import CorruptProfile, ProfileNotFound
 from profkit_storage.objects import ObjectStore
@@ -29,9 +30,25 @@ CHUNK = 128
 _MAX_ROWS = 20_000_000
 """Of a table that are read at once: a few bytes of Parquet may stand for any number of equal ones."""
 
-_BLOCKS = 4
-_CHUNKS = 4
+_MAX_TEXT = CHUNK * MAX_DOCUMENT
+"""Bytes of texts that are read at once, for the same reason: no document is longer."""
+
+_BLOCKS = 256 * 1024 * 1024
+"""Bytes of tables that stay in memory: an hour has a block for each service, and a scan goes from one to another."""
+
+_LEAST = 4 * 1024 * 1024
+"""What a block takes besides, its symbols above all: so no more than 64 are kept."""
+
+_CHUNKS = 32
 _LONG = {"profiles": ("samples", "branches", "children", "enclosing"), "sets": ("rollups",)}
+_UNREADABLE = (
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,  # no Exception: nothing that works through a batch would stop it
+    ValueError,
+    TypeError,
+    LookupError,
+    MemoryError,
+)
 V = TypeVar("V")
 
 
@@ -43,12 +60,17 @@ class _Chunk(NamedTuple):
     parts: Mapping[str, Table]
 
 
+Chunks = Recent[tuple[str, int, int], _Chunk]
+"""By a block's manifest, when it was made, and number."""
+
+
 class BlockReader:
     """Reads blocks of a store; the tables of the last few that were read from stay in memory, compressed."""
 
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
-        self._blocks = Recent[tuple[str, int], Block](_BLOCKS)
+        self._blocks = Recent[tuple[str, int], Block](_BLOCKS, lambda _, block: block.size + _LEAST)
+        self._chunks = Chunks(_CHUNKS)
 
     def document(self, manifest: Manifest, row: int) -> Document:
         """Return the document in a row of a block.
@@ -59,23 +81,25 @@ class BlockReader:
             StorageError: it cannot be read.
         """
         made = manifest.key, manifest.created_ns
-        block = self._blocks.get(made, lambda: Block(self._objects, manifest))
+        block = self._blocks.get(made, lambda: Block(self._objects, manifest, self._chunks))
         return block.document(row)
 
 
 class Block:
     """One block, its tables read and their checksums verified."""
 
-    def __init__(self, objects: ObjectStore, manifest: Manifest) -> None:
+    def __init__(self, objects: ObjectStore, manifest: Manifest, chunks: Chunks | None = None) -> None:
         self._manifest = manifest
         self._main = "profiles" if manifest.block.startswith(PROFILES) else "sets"
         names = [
             name for name in TABLES if name in {self._main, *_LONG[self._main]} or self._has_symbols(name)
         ]
         self._tables = {name: _read(objects, manifest, name) for name in names}
-        self._chunks = Recent[int, _Chunk](_CHUNKS)
+        self.size = sum(map(len, self._tables.values()))
+        """Bytes of its tables."""
+        self._chunks = Chunks(1) if chunks is None else chunks
         self._starts = self._guarded(self._find_starts)
-        self._symbols: tuple[Table, Table] | None = None
+        self._symbols = Recent[None, tuple[Table, Table]](1)
 
     def document(self, row: int) -> Document:
         """Return the document in a row."""
@@ -91,7 +115,7 @@ class Block:
     def _guarded(self, read: Callable[[], V]) -> V:
         try:
             return read()
-        except (pl.exceptions.PolarsError, ValueError, TypeError, LookupError, MemoryError) as error:
+        except _UNREADABLE as error:
             reason = " ".join(str(error).split())[:200]
             raise CorruptProfile(self._manifest.key, f"its tables cannot be read: {reason}") from None
 
@@ -110,7 +134,10 @@ class Block:
         return _Chunk(first, main, parts)
 
     def _document(self, row: int) -> Document:
-        chunk = self._chunks.get(row // CHUNK, partial(self._read_chunk, row // CHUNK))
+        number = row // CHUNK
+        chunk = self._chunks.get(
+            (self._manifest.key, self._manifest.created_ns, number), partial(self._read_chunk, number)
+        )
         scalars = {name: values[row - chunk.first] for name, values in chunk.main.items()}
         parts: dict[str, Table] = {}
         for name, table in chunk.parts.items():
@@ -122,7 +149,7 @@ class Block:
         return self._profile_document(scalars, parts)
 
     def _profile_document(self, row: dict[str, Any], parts: Mapping[str, Table]) -> Document:
-        nodes, frames = self._symbols = self._symbols or self._read_symbols()
+        nodes, frames = self._symbols.get(None, self._read_symbols)
         samples = parts["samples"]
         order = _order(row, samples, nodes)
         node_at = {number: index for index, number in enumerate(order.nodes)}
@@ -175,7 +202,21 @@ class Block:
         for name, kind in found.schema.items():
             if kind != wanted[name]:
                 raise ValueError(f"{table}.{name} is {kind}")
+            _check_amount(f"{table}.{name}", found[name])
         return {name: found[name].to_list() for name in found.columns}
+
+
+def _check_amount(name: str, column: pl.Series) -> None:
+    """Refuse lists and texts that are too long in all; repeated ones take next to no room until they are Python's."""
+    if column.dtype.base_type() is pl.List:
+        values = int(column.list.len().sum())
+        if values > _MAX_ROWS:
+            raise ValueError(f"{values} values in {name} at once, allowed are {_MAX_ROWS}")
+        column = column.explode()
+    if column.dtype == pl.String:
+        size = int(column.str.len_bytes().sum())
+        if size > _MAX_TEXT:
+            raise ValueError(f"{size} bytes of texts in {name} at once, allowed are {_MAX_TEXT}")
 
 
 def _read(objects: ObjectStore, manifest: Manifest, name: str) -> bytes:

@@ -8,10 +8,12 @@ characters as U+FFFD. Stacks are in order of their names; those of less than hal
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from profkit_storage.formats.names import writable
 from profkit_storage.functions import function_name
 from profkit_storage.merging import MergedProfile
-from profkit_storage.profile import Frame, Profile
+from profkit_storage.profile import Frame, Node, Profile
 
 
 def render(profile: Profile) -> str:
@@ -22,15 +24,24 @@ def render(profile: Profile) -> str:
 def render_merged(merged: MergedProfile) -> str:
     """Return the stacks of a merge."""
     names = [_name(frame) for frame in merged.frames]
-    paths: list[str] = []
-    for parent, frame, _ in merged.nodes:
-        paths.append(f"{paths[parent]};{names[frame]}" if parent >= 0 else names[frame])
+    # Of those with seconds only: the paths of all nodes are as long, in all, as the square of a stack's depth.
+    seconds: dict[int, float] = {}
+    for part, own in merged.parts.items():
+        seconds[part.node] = seconds.get(part.node, 0.0) + own.wall
     spent: dict[str, float] = {}
-    for part, seconds in merged.parts.items():
-        path = paths[part.node]
-        spent[path] = spent.get(path, 0.0) + seconds.wall
+    for node, wall in seconds.items():
+        path = _path(node, merged.nodes, names)
+        spent[path] = spent.get(path, 0.0) + wall
     rows = ((path, round(wall * 1e6)) for path, wall in sorted(spent.items()))
     return "".join(f"{path} {microseconds}\n" for path, microseconds in rows if microseconds)
+
+
+def _path(node: int, nodes: Sequence[Node], names: Sequence[str]) -> str:
+    path: list[str] = []
+    while node >= 0:
+        path.append(names[nodes[node].frame])
+        node = nodes[node].parent
+    return ";".join(reversed(path))
 
 
 def _name(frame: Frame) -> str:

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutErr
 from urllib3.exceptions import HTTPError
 
 from profkit_storage.errors import StorageError
-from profkit_storage.object_storage import printable
+from profkit_storage.names import printable
 from profkit_storage.s3.address import S3Address
 from profkit_storage.s3.connection import Answer, Connection, S3Client
 from profkit_storage.s3.errors import CONFLICT, EXISTS, MISSING, Again, Refusal, code_of, must_have

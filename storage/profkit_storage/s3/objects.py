@@ -11,7 +11,7 @@ from operator import itemgetter
 from profkit_storage.base import ProblemHandler
 from profkit_storage.keys import HOUR_MS, LAYOUT, is_service
 from profkit_storage.matching import KeyFilter
-from profkit_storage.object_storage import printable
+from profkit_storage.names import printable
 from profkit_storage.objects import Hour, ObjectStore, StoredObject
 from profkit_storage.s3.address import S3Address
 from profkit_storage.s3.bucket import Bucket
