@@ -51,6 +51,10 @@ class Catalog:
         self._manifests = Recent[StoredObject, Manifest](_MANIFESTS, lambda stored, _: stored.size + _LEAST)
         self._reader: BlockReader | None = None
 
+    def __reduce__(self) -> tuple[type[Catalog], tuple[ObjectStore]]:
+        """Be sent to another process as what it tells of: what was read is of this one."""
+        return Catalog, (self._objects,)
+
     def listed(
         self, objects: Iterable[StoredObject], kind: str, on_problem: ProblemHandler
     ) -> Iterator[tuple[str, InBlock]]:
