@@ -48,7 +48,9 @@ def files(store, ending):
 
 def test_a_line_an_hour_and_one_for_all(profkit, store):
     size = sum(path.stat().st_size for path in files(store, ".pkp")[:2])
-    code, out, err = profkit("compact", store.path, "--until", "2026-03-14T13:00", "--grace", "0s")
+    code, out, err = profkit(
+        "compact", store.path, "--smallest", "0", "--until", "2026-03-14T13:00", "--grace", "0s"
+    )
     lines = out.splitlines()
     assert (code, err) == (0, "")
     assert [line.split(":")[0] for line in lines] == ["2026-03-14T12 orders"] * 2 + ["in all"]
@@ -62,18 +64,33 @@ def test_a_line_an_hour_and_one_for_all(profkit, store):
 
 
 def test_originals_are_kept_for_a_while_and_then_removed(profkit, store):
-    code, out, _ = profkit("compact", store.path)
+    code, out, _ = profkit("compact", store.path, "--smallest", "0")
     assert code == 0
     assert out.splitlines()[-1].endswith("; 4 originals kept for now")
     assert len(files(store, ".pkp")) == 4
-    code, out, _ = profkit("compact", store.path, "--grace", "0s")
+    code, out, _ = profkit("compact", store.path, "--smallest", "0", "--grace", "0s")
     assert out.splitlines()[-1] == "in all: 4 originals removed"
     assert len(files(store, ".pkp")) == 1
-    assert profkit("compact", store.path, "--grace", "0s") == (0, "in all: nothing to do\n", "")
+    assert profkit("compact", store.path, "--smallest", "0", "--grace", "0s") == (
+        0,
+        "in all: nothing to do: no hour that is over holds 0 of a service beside its blocks\n",
+        "",
+    )
+
+
+def test_an_hour_of_little_stays_as_it_is(profkit, store):
+    code, out, err = profkit("compact", store.path, "--grace", "0s")
+    nothing = "in all: nothing to do: no hour that is over holds 64kB of a service beside its blocks\n"
+    assert (code, out, err) == (0, nothing, "")
+    assert len(files(store, ".pkp")) == 4
+    size = sum(path.stat().st_size for path in files(store, ".pkp"))
+    assert size < 64_000
+    code, out, _ = profkit("compact", store.path, "--smallest", "2.5kB", "--until", "2026-03-14T13:00")
+    assert "2 profiles into 1 block" in out
 
 
 def test_a_dry_run(profkit, store):
-    code, out, err = profkit("compact", store.path, "--dry-run")
+    code, out, err = profkit("compact", store.path, "--smallest", "0", "--dry-run")
     assert (code, err) == (0, "")
     assert "would be done: 3 profiles and 1 set into 3 blocks" in out.splitlines()[-1]
     assert files(store, ".parquet") == []
@@ -82,7 +99,7 @@ def test_a_dry_run(profkit, store):
 def test_what_is_damaged_is_told(profkit, store):
     damaged = min(files(store, ".pkp"))
     damaged.write_bytes(b"x" * 500)
-    code, out, err = profkit("compact", store.path)
+    code, out, err = profkit("compact", store.path, "--smallest", "0")
     assert code == 0
     assert "; 1 damaged" in out.splitlines()[-1]
     key = damaged.relative_to(store.path)
@@ -96,7 +113,7 @@ def without_sizes(listing):
 
 def test_the_other_commands_find_what_is_in_blocks(profkit, store):
     ranking, (_, listing, _) = profkit("analyze", store.path), profkit("list", store.path, "--json")
-    assert profkit("compact", store.path, "--grace", "0s")[0] == 0
+    assert profkit("compact", store.path, "--smallest", "0", "--grace", "0s")[0] == 0
     assert profkit("analyze", store.path) == ranking
     code, out, err = profkit("list", store.path, "--json")
     assert (code, without_sizes(out.replace("blocks/v1", "profiles/v1")), err) == (
@@ -119,6 +136,7 @@ def test_the_other_commands_find_what_is_in_blocks(profkit, store):
             ["STORE", "--grace", "soon"],
             "--grace 'soon': must be a whole number and s, m, h, d or w (0s, 30m, 7d)",
         ),
+        (["STORE", "--smallest", "little"], "--smallest 'little': must be a number and kB, MB, GB or TB"),
         (["STORE", "--grace", "999999999w"], "--grace '999999999w': is too long"),
         (["STORE", "--until", "soon"], "--until 'soon': must be an ISO 8601 date"),
         (["missing"], "missing: no such directory"),
@@ -135,7 +153,7 @@ def test_what_is_wrong_is_one_line(profkit, store, tmp_path, monkeypatch, argume
 def test_a_store_that_cannot_be_written(profkit, store):
     (store.path / "profiles" / "v1" / ".incoming").rmdir()
     (store.path / "profiles" / "v1" / ".incoming").write_text("in the way")
-    code, out, err = profkit("compact", store.path, "--grace", "0s")
+    code, out, err = profkit("compact", store.path, "--smallest", "0", "--grace", "0s")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "cannot be written: " in err
     assert len(files(store, ".pkp")) == 4

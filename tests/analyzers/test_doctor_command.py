@@ -89,7 +89,7 @@ def test_what_waits_is_counted_while_the_store_is_away(profkit, make_profile, tm
 
 
 def test_a_damaged_block_is_named_once_by_its_file(profkit, store, make_profile):
-    assert profkit("compact", store, "--grace", "0s")[0] == 0
+    assert profkit("compact", store, "--smallest", "0", "--grace", "0s")[0] == 0
     with open_storage(store) as storage:
         storage.put(make_profile())
     (table,) = store.rglob("*.samples.parquet")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from profkit_analyzers.commands.filters import parse_age, parse_time, store_argument
+from profkit_analyzers.commands.filters import parse_age, parse_bytes, parse_time, store_argument
 from profkit_analyzers.commands.output import write
 from profkit_analyzers.reporters.figures import counted
 from profkit_analyzers.reporters.terminal import printable
@@ -32,15 +32,23 @@ _SHOWN = 3
     show_default=True,
     help="How long originals stay beside their block (0s, 10m, 1d); a later run removes them.",
 )
+@click.option(
+    "--smallest",
+    metavar="BYTES",
+    default="64kB",
+    show_default=True,
+    help="What takes less in an hour of a service stays as it is: a block of it would take as much, or more.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-def compact(*, store: str, until: str | None, grace: str, dry_run: bool) -> None:
+def compact(*, store: str, until: str | None, grace: str, smallest: str, dry_run: bool) -> None:
     """Turn the closed hours in STORE into Parquet blocks.
 
-    Where a service has many profiles an hour they take a fraction of the room, where it has less than some fifty they
-    take more. Everything finds and loads profiles in blocks as before; Polars and DuckDB read blocks directly.
+    Where a service has many profiles an hour they take a fraction of the room. Everything finds and loads profiles in
+    blocks as before; Polars and DuckDB read blocks directly.
     """
     last = None if until is None else parse_time("--until", until, datetime.now(UTC))
     patience = parse_age("--grace", grace)
+    least = parse_bytes("--smallest", smallest)
     if store.lower().startswith("memory:"):
         raise ConfigurationError(f"storage address {store!r}: what is in memory is gone with its process")
     problems = _Problems()
@@ -48,11 +56,12 @@ def compact(*, store: str, until: str | None, grace: str, dry_run: bool) -> None
     with open_storage(store, create=False) as storage:
         if not isinstance(storage, ObjectStorage):
             raise ConfigurationError(f"storage address {store!r}: keeps no objects that could be compacted")
-        compaction = Compaction(storage, until=last, grace=patience, on_problem=problems.add)
+        compaction = Compaction(storage, until=last, grace=patience, smallest=least, on_problem=problems.add)
         for done in compaction.run(dry_run=dry_run):
             write(_line(f"{done.hour} {printable(done.service)}", done))
             total.add(done)
-    write(_line("would be done" if dry_run else "in all", total))
+    nothing = f"nothing to do: no hour that is over holds {smallest} of a service beside its blocks"
+    write(_line("would be done" if dry_run else "in all", total, nothing))
     problems.tell()
 
 
@@ -74,7 +83,7 @@ class _Problems:
             click.echo(f"{counted(self._count, 'problem')}, left alone: {printable(first)}", err=True)
 
 
-def _line(name: str, done: Compacted) -> str:
+def _line(name: str, done: Compacted, nothing: str = "") -> str:
     parts: list[str] = []
     what = [
         counted(number, noun)
@@ -91,4 +100,4 @@ def _line(name: str, done: Compacted) -> str:
         parts.append(f"{counted(done.waiting, 'original')} kept for now")
     if done.damaged:
         parts.append(f"{done.damaged:,} damaged")
-    return f"{name}: {'; '.join(parts) or 'nothing to do'}"
+    return f"{name}: {'; '.join(parts) or nothing}"

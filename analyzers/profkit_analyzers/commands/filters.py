@@ -14,6 +14,8 @@ from profkit_storage import ConfigurationError, ProfileQuery
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,3})?) ?([kMGT]?)i?B?", re.IGNORECASE)
+_BYTES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _AGE = re.compile(r"([0-9]{1,9})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _FORMS = "an ISO 8601 date or time (2026-03-14, 2026-03-14T15:09, UTC unless it has a zone) or an age (30m, 2h, 7d)"
@@ -76,6 +78,18 @@ def parse_age(name: str, text: str) -> timedelta:
         return timedelta(**{_UNITS[age[2]]: int(age[1])})
     except OverflowError:
         raise ConfigurationError(f"{name} {text!r}: is too long") from None
+
+
+def parse_bytes(name: str, text: str) -> int:
+    """Return the bytes `text` means: 500MB, 10GB, or a plain number of them.
+
+    Raises:
+        ConfigurationError: it means none; `name` is the option's.
+    """
+    size = _SIZE.fullmatch(text.strip())
+    if size is None:
+        raise ConfigurationError(f"{name} {text!r}: must be a number and kB, MB, GB or TB, such as 10GB")
+    return int(float(size[1]) * _BYTES[size[2].upper()])
 
 
 def parse_time(name: str, text: str, now: datetime) -> datetime:

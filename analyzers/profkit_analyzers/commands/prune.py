@@ -6,7 +6,7 @@ import re
 
 import click
 
-from profkit_analyzers.commands.filters import store_argument
+from profkit_analyzers.commands.filters import parse_bytes, store_argument
 from profkit_analyzers.commands.output import write
 from profkit_analyzers.reporters.figures import byte_size, counted
 from profkit_storage import ConfigurationError, open_storage
@@ -14,8 +14,6 @@ from profkit_storage.retention import Retention, prune
 
 _AGE = re.compile(r"([0-9]{1,9})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,3})?) ?([kMGT]?)i?B?", re.IGNORECASE)
-_BYTES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 @click.command("prune")
@@ -48,7 +46,7 @@ def prune_profiles(
         raise click.UsageError("give --max-age, --max-bytes or --max-count")
     retention = Retention(
         max_age=None if max_age is None else _seconds(max_age),
-        max_bytes=None if max_bytes is None else _bytes(max_bytes),
+        max_bytes=None if max_bytes is None else parse_bytes("--max-bytes", max_bytes),
         max_count=max_count,
         keep_slowest=keep_slowest,
         category=category,
@@ -81,10 +79,3 @@ def _seconds(text: str) -> float:
             f"--max-age {text!r}: must be a whole number and s, m, h, d or w, such as 30d"
         )
     return float(int(match[1]) * _SECONDS[match[2]])
-
-
-def _bytes(text: str) -> int:
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        raise ConfigurationError(f"--max-bytes {text!r}: must be a number and kB, MB, GB or TB, such as 10GB")
-    return int(float(match[1]) * _BYTES[match[2].upper()])

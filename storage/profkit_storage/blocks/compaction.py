@@ -36,10 +36,12 @@ class Compaction:
     """Compacts the hours of `storage` that ended before `until`, and `MARGIN` ago.
 
     `until` None means all of those; a datetime without a zone is taken as UTC. Originals stay for `grace` beside their
-    block. `max_profiles` is how many a block holds at most. What is damaged is passed to `on_problem` and left there.
+    block. `max_profiles` is how many a block holds at most. What takes less than `smallest` bytes in an hour of a
+    service is left as it is: a block of profiles takes some 30 kB whatever is in it, one of rollups 10 kB. What is
+    damaged is passed to `on_problem` and left there.
 
     Raises:
-        ConfigurationError: `grace` is negative, or `max_profiles` below 1.
+        ConfigurationError: `grace` or `smallest` is negative, or `max_profiles` below 1.
         StorageError: Polars is not installed.
     """
 
@@ -50,12 +52,15 @@ class Compaction:
         until: datetime | None = None,
         grace: timedelta = GRACE,
         max_profiles: int = MAX_PROFILES,
+        smallest: int = 0,
         on_problem: ProblemHandler = log_problem,
     ) -> None:
         if grace < timedelta(0):
             raise ConfigurationError(f"grace {grace}: must not be negative")
         if max_profiles < 1:
             raise ConfigurationError(f"max_profiles {max_profiles}: must be 1 or more")
+        if smallest < 0:
+            raise ConfigurationError(f"smallest {smallest}: must not be negative")
         if find_spec("polars") is None:
             raise missing_polars()
         self._storage = storage
@@ -65,6 +70,7 @@ class Compaction:
         self._until = min(now - MARGIN, aware or now)
         self._grace = grace
         self._max_profiles = max_profiles
+        self._smallest = smallest
         self._on_problem = on_problem
 
     def run(self, *, dry_run: bool = False) -> Iterator[Compacted]:
@@ -84,6 +90,7 @@ class Compaction:
                     service,
                     grace=self._grace,
                     max_objects=self._max_profiles,
+                    smallest=self._smallest,
                     on_problem=self._on_problem,
                 )
                 done = work.plan() if dry_run else work.run()

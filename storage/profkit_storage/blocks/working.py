@@ -83,6 +83,7 @@ class ServiceWork:
         *,
         grace: timedelta,
         max_objects: int,
+        smallest: int,
         on_problem: ProblemHandler,
     ) -> None:
         self._objects = objects
@@ -90,6 +91,7 @@ class ServiceWork:
         self._service = service
         self._grace_ns = grace // timedelta(microseconds=1) * 1000
         self._max_objects = max_objects
+        self._smallest = smallest
         self._on_problem = on_problem
         date, hour, name = service.place.split("/")
         self._hour = f"{kind.layout}/{date}/{hour}"
@@ -179,12 +181,13 @@ class ServiceWork:
         return time.time_ns() - manifest.created_ns >= self._grace_ns
 
     def _open(self, held: Sequence[_Held]) -> list[StoredObject]:
-        """Return what is in no block yet: of each id the object that counts, in order."""
+        """Return what is in no block yet and is enough for one: of each id the object that counts, in order."""
         inside = {one.key for one in self._covered(held, self._service.originals)}
         best: dict[str, StoredObject] = {}
         for one in sorted(self._service.originals, key=self._rank):
             best[_id_of(one)] = one
-        return sorted(one for one in best.values() if one.key not in inside)
+        found = sorted(one for one in best.values() if one.key not in inside)
+        return found if sum(one.size for one in found) >= self._smallest else []
 
     def _covered(self, held: Sequence[_Held], originals: Sequence[StoredObject]) -> list[StoredObject]:
         """Return the originals that may go for these blocks, of each id the ones that count less first.
