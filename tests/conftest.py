@@ -6,6 +6,7 @@ import dataclasses
 import signal
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,14 +17,14 @@ from profkit_storage.ulid import new_ulid
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell begins a job in the background so
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-BY_THE_CLOCK = frozenset({"captured", "make_captured", "spin", "clock"})
-"""Fixtures of tests that hold what a sampler saw against a clock, on a machine that others use too."""
+BY_THE_CLOCK = Path(__file__).parent / "capture"
+"""Tests that hold what a sampler saw against a clock, on a machine that others use too."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Such a test has a second try, and is named if it needs it; what raises anything else has none."""
     for item in items:
-        if isinstance(item, pytest.Function) and not BY_THE_CLOCK.isdisjoint(item.fixturenames):
+        if BY_THE_CLOCK in item.path.parents:
             item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=["AssertionError"]))
 
 

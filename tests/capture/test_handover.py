@@ -1082,13 +1082,18 @@ def test_a_task_cancelled_while_it_waits_for_a_worker(profiler: PerformanceProfi
 
 def test_abandoned_work_goes_on(profiler: PerformanceProfiler) -> None:
     async def main() -> None:
+        goes_on = threading.Lock()
+        goes_on.acquire()
         async with profiler.operation("all") as operation:
             with anyio.move_on_after(0.01):
-                await anyio.to_thread.run_sync(time.sleep, 0.05, abandon_on_cancel=True)
+                await anyio.to_thread.run_sync(goes_on.acquire, abandon_on_cancel=True)
             (branch,) = branches_of(operation)
             assert not branch.ended
-            await asyncio.sleep(0.06)
-            assert branch.ended - branch.started > 0.049
+            goes_on.release()
+            async with asyncio.timeout(10):
+                while not branch.ended:  # noqa: ASYNC110 - it has no event to wait for
+                    await asyncio.sleep(0.001)
+            assert branch.ended - branch.started > 0.0099
 
     asyncio.run(main())
 
