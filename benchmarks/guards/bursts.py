@@ -14,6 +14,8 @@ from profkit_storage import Profile
 
 _ROUNDS = 300
 """About three seconds."""
+_MANY_LOOKS = 200
+"""A slow machine affords fewer: of 80 some 25 fall into bursts, whose division has a standard deviation of 3 points."""
 
 
 def bursts() -> tuple[Measurement, ...]:
@@ -23,7 +25,9 @@ def bursts() -> tuple[Measurement, ...]:
     with watching(profiles, threshold=0.5) as profiler:
         profiler.profile(_run)(truth)
         profiler.flush()
-    return (_compared("bursts in three functions among blocking calls", profiles[0], truth, slack=3.0),)
+    few = profiles[0].sampling.ticks < _MANY_LOOKS
+    slack = 8.0 if few else 3.0
+    return (_compared("bursts in three functions among blocking calls", profiles[0], truth, slack),)
 
 
 def bursts_in_coroutine() -> tuple[Measurement, ...]:
