@@ -60,7 +60,7 @@ def compaction_memory() -> tuple[Measurement, ...]:
     """The largest resident memory of a process that compacts 100,000 profiles of an hour."""
     with tempfile.TemporaryDirectory() as directory:
         _filled(Path(directory), _MANY)
-        command = [sys.executable, "-m", "benchmarks.storage.compacting", directory]
+        command = [sys.executable, "-c", "from benchmarks.storage.compacting import main; main()", directory]
         done = subprocess.run(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True, check=True)
     peak, before, blocks, seconds = (float(word) for word in done.stdout.split())
     detail = f"{before:.0f} MB before; {blocks:.0f} blocks in {seconds:.0f} s"
@@ -96,16 +96,13 @@ def _load(directory: str, id: str) -> float:
     return time.perf_counter() - started
 
 
-def main(directory: str) -> None:
+def main() -> None:
     """Compact a store in a process of its own; print the peak, and what was there before, in MB; blocks and seconds."""
     import resource
 
+    directory = sys.argv[1]
     unit = 2**20 if sys.platform == "darwin" else 2**10
     store = LocalStorage(directory)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
     done, seconds = compact(store)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, before, done.blocks, seconds)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

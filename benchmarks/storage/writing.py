@@ -40,7 +40,7 @@ def puts_with_fsync() -> tuple[Measurement, ...]:
 
 def _rate(side: str) -> float:
     """Return the profiles a second that all writers together wrote."""
-    command = [sys.executable, "-m", "benchmarks.storage.writing", side]
+    command = [sys.executable, "-c", "from benchmarks.storage.writing import main; main()", side]
     with tempfile.TemporaryDirectory(dir=_ROOT) as directory, ExitStack() as stack:
         writers = [
             stack.enter_context(
@@ -89,13 +89,10 @@ def _write(directory: Path, profile: Profile) -> int:
     raise AssertionError("it never ends")
 
 
-def main(side: str, directory: str) -> None:
+def main() -> None:
     """Write for a second once a line comes in; print how many that were."""
+    side, directory = sys.argv[1:]
     profile = Service(depth=45).profile(NOON, 2.0)
     print("ready", flush=True)
     sys.stdin.readline()
     print((_put if side == "put" else _write)(Path(directory), profile))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
