@@ -145,6 +145,29 @@ def test_without_a_route_in_the_scope_the_endpoint_names_it() -> None:
     assert RouteNames().name(scope) == "GET /below/things/{thing}"
 
 
+def test_one_route_in_two_places_has_the_name_of_each(
+    profiler: PerformanceProfiler, kept: list[Profile]
+) -> None:
+    """What counts a route's requests is remembered, but not where the route alone does not tell."""
+    client = TestClient(ProfilingMiddleware(Starlette(routes=routes), profiler))
+    for path in ("/users/1", "/people/2", "/users/3", "/tenants/a/things/1", "/tenants/b/things/2"):
+        client.get(path)
+    profiler.flush()
+    thing = "GET /tenants/{tenant}/things/{thing}"
+    assert [profile.operation for profile in sorted(kept, key=lambda one: one.start_ns)] == [
+        "GET /users/{id}", "GET /people/{id}", "GET /users/{id}", thing, thing,
+    ]  # fmt: skip
+
+
+def test_an_application_may_give_any_awaitable(profiler: PerformanceProfiler, kept: list[Profile]) -> None:
+    def gives_a_future(scope: Any, receive: Any, send: Any) -> asyncio.Future[None]:
+        return asyncio.ensure_future(foreign(scope, receive, send))
+
+    assert TestClient(ProfilingMiddleware(gives_a_future, profiler)).get("/").text == "foreign"
+    profiler.flush()
+    assert [profile.status for profile in kept] == [Status.OK]
+
+
 def test_a_foreign_application_is_unmatched(profiler: PerformanceProfiler, kept: list[Profile]) -> None:
     client = TestClient(ProfilingMiddleware(foreign, profiler))
     assert client.get("/what/ever").text == "foreign"

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import itertools
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from profkit.recorder.strands import strands_of
 from profkit.sampling.branches import Branch
 from profkit.sampling.calltree import MAX_DEPTH, CallTree
 from profkit.sampling.codes import OFFSET_BITS, CodeTable
 from profkit.sampling.inference import with_unseen_running, with_unseen_steps
 from profkit.sampling.recording import Recording
+from profkit.sampling.threads import LoopUse
 from profkit.sampling.timeline import HELD, NOBODY, RUNNING, STARVED, SUSPENDED, WAITING, Span
 
 STATES = [RUNNING, WAITING, SUSPENDED, STARVED, HELD]
@@ -267,6 +270,21 @@ def test_steps_nobody_saw_come_from_what_was_awaited(
     if 0 < seen < ran:
         more = max(0.0, min(running / seen * (ran - seen), seconds(spans, SUSPENDED), ran - running))
     assert seconds(found, RUNNING) == pytest.approx(running + more, abs=0.01 * total + 1e-9)
+
+
+def test_what_a_loop_ran_unseen_is_its_tasks(captured: Any) -> None:
+    operation = captured.profiler.operation("awaits")
+    operation.ended = 1.0
+    recording = Recording(CallTree(CodeTable()), 0.0, 1000, 0.0)
+    for number in range(10):
+        recording.note_loop(LoopUse(number, number / 10, 0.0, number / 30, number / 90))
+        wall = recording.begin_look((number + 1) / 10)
+        state = RUNNING if number == 5 else SUSPENDED
+        recording.observe(recording.main, wall, wall, state, state, NOBODY, 0.0)
+    (spans,) = strands_of(recording, operation).values()
+    running = [span for span in spans if span.state == RUNNING]
+    assert sum(span.wall for span in running) == pytest.approx(0.3), "it was seen for a third of what it ran"
+    assert [span.inferred for span in running] == [False, True]
 
 
 def test_a_deep_stack_keeps_its_root_and_its_leaf_side() -> None:
