@@ -113,11 +113,9 @@ class ProfilingMiddleware:
 
         # Written out as for a coroutine function, see `wrappers`: a `with` block does more than is needed here.
         try:
-            coroutine = _coroutine(self.app(scope, receive, answer))
             operation.profiler = profiler
             operation.tags = None
             operation.request = scope.get(SCOPE_KEY)
-            operation.coroutine = ref(coroutine)
             operation.tally = self._tally(profiler, scope)
             operation.thread = thread = this.thread
             loop = _get_running_loop()
@@ -129,6 +127,8 @@ class ProfilingMiddleware:
             operation.parent = None if outer is None or outer.ended else outer
             operation.children = operation.branches = operation.recording = None
             token = current.set(operation)
+            coroutine = _coroutine(self.app(scope, receive, answer))
+            operation.coroutine = ref(coroutine)
             operation.started = perf_counter()
             profiler.registry.add(operation)
             if profiler.sampler.idle:
@@ -179,7 +179,7 @@ class ProfilingMiddleware:
 
 
 def _coroutine(awaitable: Awaitable[None]) -> Coroutine[Any, Any, None]:
-    """Return what an application gave as a coroutine: only that shows where it is."""
+    """Return what an application gave as a coroutine: that can be referred to weakly, and shows where it is."""
 
     async def wait() -> None:
         await awaitable

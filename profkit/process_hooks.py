@@ -8,7 +8,7 @@ import sys
 import weakref
 from typing import Protocol
 
-from profkit.sampling import greenlets
+from profkit.sampling import greenlets, switches
 from profkit.sampling.origins import locate
 from profkit.sampling.threads import WatchedThread, this
 
@@ -59,6 +59,7 @@ def _shut_down() -> None:
 def _begin_anew() -> None:
     _finalizers.clear()
     greenlets.reset()
+    switches.forget()
     this.thread = WatchedThread()  # the parent's clock is none of ours
     for profiler in list(_hooked):
         profiler.after_fork()

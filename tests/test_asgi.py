@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -159,13 +159,47 @@ def test_one_route_in_two_places_has_the_name_of_each(
     ]  # fmt: skip
 
 
-def test_an_application_may_give_any_awaitable(profiler: PerformanceProfiler, kept: list[Profile]) -> None:
-    def gives_a_future(scope: Any, receive: Any, send: Any) -> asyncio.Future[None]:
-        return asyncio.ensure_future(foreign(scope, receive, send))
+class Deferred:
+    """An awaitable that cannot be referred to weakly."""
 
-    assert TestClient(ProfilingMiddleware(gives_a_future, profiler)).get("/").text == "foreign"
+    __slots__ = ("future",)
+
+    def __init__(self, future: asyncio.Future[None]) -> None:
+        self.future = future
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self.future.__await__()
+
+
+@pytest.mark.parametrize("awaitable", [Deferred, lambda future: future])
+def test_an_application_may_give_any_awaitable(
+    awaitable: Callable[[asyncio.Future[None]], Any], profiler: PerformanceProfiler, kept: list[Profile]
+) -> None:
+    async def waits(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(0.3)
+        await foreign(scope, receive, send)
+
+    def gives_an_awaitable(scope: Any, receive: Any, send: Any) -> Any:
+        return awaitable(asyncio.ensure_future(waits(scope, receive, send)))
+
+    assert TestClient(ProfilingMiddleware(gives_an_awaitable, profiler)).get("/").text == "foreign"
     profiler.flush()
-    assert [profile.status for profile in kept] == [Status.OK]
+    (profile,) = kept
+    assert profile.status is Status.OK
+    assert "waits" in {frame.qualname.rpartition(".")[2] for frame in profile.frames}
+    assert profile.sampling.unobserved < 0.15
+
+
+def test_an_application_may_raise_before_it_gives_one(
+    profiler: PerformanceProfiler, kept: list[Profile]
+) -> None:
+    def raises(scope: Any, receive: Any, send: Any) -> Any:
+        raise LookupError("at once")
+
+    with pytest.raises(LookupError, match="at once"):
+        TestClient(ProfilingMiddleware(raises, profiler)).get("/")
+    profiler.flush()
+    assert not profiler.registry
 
 
 def test_a_foreign_application_is_unmatched(profiler: PerformanceProfiler, kept: list[Profile]) -> None:

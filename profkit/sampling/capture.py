@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from time import perf_counter
 from typing import Any
 
-from profkit.sampling import real
+from profkit.sampling import real, switches
 from profkit.sampling.calltree import CallTree
 from profkit.sampling.codes import CodeTable
 from profkit.sampling.recording import Recording
@@ -53,7 +53,8 @@ class Capture:
             if frame is None or ident == self._hidden:
                 continue
             cpu = cpu_seconds(native_id) if native_id else None
-            self._observe(now, (ident, f"[{name}]"), walk(frame, self._codes).places, cpu)
+            places = walk(frame, self._codes, switches.parents(ident)).places
+            self._observe(now, (ident, f"[{name}]"), places, cpu)
         del frames
         for loop in self._loops:
             for task in asyncio.all_tasks(loop):

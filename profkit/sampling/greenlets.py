@@ -6,6 +6,7 @@ ready to go on, nothing tells, so a suspended one always counts as waiting.
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable
 from importlib import import_module
@@ -26,6 +27,8 @@ class WatchedGreenlet(WatchedThread):
         self.greenlet = weakref.ref(greenlet)
         self.ident = thread.ident
         self.loop = self.branch = self.hold = None
+        self.use = thread.use
+        self.notes_switches = math.inf
 
     def read(self, tick: int, process: float) -> float | None:
         return self._thread.read(tick, process)

@@ -51,11 +51,11 @@ class Recording:
     Times are seconds of `time.perf_counter`. `seen` is when the operation was last looked at; each look gives the time
     since then to the strands that were at work, in equal parts. `unobserved` seconds are nobody's. `root` is the place
     of the operation's own function, once branches had to be shown below it; `others` stands for the branches that there
-    was no room for.
+    was no room for. `loop_from` and `loop_to` are what its event loop had used at the first and the last look.
     """
 
     __slots__ = (
-        "_last", "_limit", "_loop_from", "_loop_to", "_spans", "collected", "main", "others", "root", "sampler_cpu",
+        "_last", "_limit", "_spans", "collected", "loop_from", "loop_to", "main", "others", "root", "sampler_cpu",
         "seen", "started", "stride", "ticks", "tracks", "tree", "unobserved",
     )  # fmt: skip
     engine = "watchdog"
@@ -75,8 +75,8 @@ class Recording:
         self.tracks: dict[Branch | None, Track] = {None: self.main}
         self._limit = limit
         self._spans = 0
-        self._loop_from: LoopUse | None = None
-        self._loop_to: LoopUse | None = None
+        self.loop_from: LoopUse | None = None
+        self.loop_to: LoopUse | None = None
         self.others = Branch("[other branches]")
         self._last: list[tuple[Track | None, float]] = []
 
@@ -89,16 +89,10 @@ class Recording:
             track = self.tracks[branch] = Track(branch)
         return track
 
-    def note_loop(self, use: LoopUse | None) -> None:
-        """Note what the operation's event loop has used up to this look."""
-        if self._loop_from is None:
-            self._loop_from = use
-        self._loop_to = use
-
     @property
     def loop_seconds(self) -> tuple[float, float]:
         """For how long its event loop's thread was seen running, and how long it ran; 0, 0 without one."""
-        before, last = self._loop_from, self._loop_to
+        before, last = self.loop_from, self.loop_to
         return (
             (0.0, 0.0)
             if before is None or last is None

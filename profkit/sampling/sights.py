@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from profkit.chance import chance
 from profkit.operations import Operation
+from profkit.sampling import switches
 from profkit.sampling.branches import Branch
 from profkit.sampling.codes import OFFSET_BITS
 from profkit.sampling.greenlets import suspended_frame
@@ -84,6 +85,10 @@ def see(strand: Strand, view: View, track: Track | None = None) -> Sight:
         return Sight(walk(frame, view.codes).above(root) or None, SUSPENDED)
     view.clock(thread)  # before the walk: afterwards it tells whether the thread runs meanwhile
     stack = view.walk(thread.ident).above(root)
+    if stack is None:
+        if own is None:
+            return Sight(_in_waiting_greenlet(strand, view), SUSPENDED)
+        stack = _in_greenlet(task, own, thread, view)
     if stack is not None and not stack and strand.native:  # a C function has no frame
         stack = [view.codes.native(strand.native)]
     return Sight(stack or None, view.thread_state(thread))
@@ -94,6 +99,30 @@ def _frame_of(coroutine: Any) -> FrameType | None:  # noqa: ANN401 - of any kind
     return frame
 
 
+def _in_greenlet(
+    task: asyncio.Task[Any] | None, own: FrameType, thread: WatchedThread, view: View
+) -> list[int] | None:
+    """Return the stack of a running task whose frame is not in its thread's: a greenlet has been switched to.
+
+    What lies between the two is known once the thread notes its switches.
+    """
+    if task is None or not view.is_in_greenlet(task, thread):
+        return None
+    switches.follow(thread)
+    return view.walk(thread.ident).places + walk(own, view.codes).places[:1]
+
+
+def _in_waiting_greenlet(strand: Strand, view: View) -> list[int] | None:
+    """Return the stack of a function that runs in a greenlet which an enclosing operation's task waits for, if any."""
+    outer = getattr(strand, "parent", None)
+    while isinstance(outer, Operation):
+        coroutine = None if outer.coroutine is None else outer.coroutine()
+        if coroutine is not None:
+            return await_stack(coroutine, view.codes, strand.root)
+        outer = outer.parent
+    return None
+
+
 def _is_running(coroutine: object) -> bool:
     """Tell whether a coroutine is neither suspended nor waiting for its first step."""
     return bool(getattr(coroutine, "cr_running", False) or getattr(coroutine, "gi_running", False))
@@ -101,7 +130,8 @@ def _is_running(coroutine: object) -> bool:
 
 def _suspended(strand: Strand, task: Any, top: object, coroutine: object, view: View) -> Sight:  # noqa: ANN401
     waiter = getattr(task, "_fut_waiter", None)
-    root = strand.frame if coroutine is None else _frame_of(coroutine)
+    frame = strand.frame if coroutine is None else _frame_of(coroutine)
+    root = 0 if frame is None else id(frame)
     stack = await_stack(top, view.codes, root)
     if stack is None and coroutine is not None:  # driven by another task than the one it began in
         return Sight(await_stack(coroutine, view.codes, root), SUSPENDED)
@@ -117,7 +147,12 @@ def _suspended(strand: Strand, task: Any, top: object, coroutine: object, view: 
 def look(operation: Operation, recording: Recording, view: View) -> Callable[[], None]:
     """Look at an operation; return what gives it, if it is still in flight, the time since the last look."""
     if operation.task is not None:
-        recording.note_loop(view.loop_use(operation.thread))
+        use = (
+            operation.thread.use
+        )  # written out: 0.1 us instead of 0.3, for thousands of suspended operations
+        recording.loop_to = use if use.tick == view.tick else view.loop_use(operation.thread)
+        if recording.loop_from is None:
+            recording.loop_from = recording.loop_to
     if not operation.branches:
         if _goes_on(operation, recording, view):
             return _nothing_to_give

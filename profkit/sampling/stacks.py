@@ -6,10 +6,11 @@ A stack is a list of places (see `codes`), the leaf first.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import NamedTuple, cast
 
+from profkit.sampling import switches
 from profkit.sampling.codes import INTERNAL, OFFSET_BITS, CodeTable
 
 _MAX_AWAITS = 2_000
@@ -32,35 +33,37 @@ class Walk(NamedTuple):
         return None if length is None else self.places[:length]
 
 
-def walk(frame: FrameType | None, codes: CodeTable) -> Walk:
-    """Return the whole stack of a thread, whose innermost frame is given."""
+def walk(frame: FrameType | None, codes: CodeTable, parents: Iterable[FrameType] = ()) -> Walk:
+    """Return the whole stack of a thread, whose innermost frame is given; `parents` are those of its greenlets."""
     indexes = codes.indexes
     places: list[int] = []
     lengths: dict[int, int] = {}
-    while frame is not None:
-        index = indexes.get(id(frame.f_code))
-        if index is None:
-            index = codes.add(frame)
-        if index >= 0:
-            places.append(index << OFFSET_BITS | frame.f_lasti)
-        elif index == INTERNAL:
-            places.clear()
-            lengths.clear()
-        lengths[id(frame)] = len(places)
-        frame = frame.f_back
+    for innermost in (frame, *parents):
+        frame = innermost
+        while frame is not None:
+            index = indexes.get(id(frame.f_code))
+            if index is None:
+                index = codes.add(frame)
+            if index >= 0:
+                places.append(index << OFFSET_BITS | frame.f_lasti)
+            elif index == INTERNAL:
+                places.clear()
+                lengths.clear()
+            lengths[id(frame)] = len(places)
+            frame = frame.f_back
     return Walk(places, lengths)
 
 
-def await_stack(coroutine: object, codes: CodeTable, root: FrameType | None = None) -> list[int] | None:
-    """Return the stack of a suspended coroutine, from `root`'s frame down if given; None if it cannot be read.
+def await_stack(coroutine: object, codes: CodeTable, root: int = 0) -> list[int] | None:
+    """Return the stack of a suspended coroutine, from the frame with the id `root` if given; None if it cannot be read.
 
     The chain ends at what is no coroutine or generator: a future, a C awaitable.
     """
     indexes = codes.indexes
     stack: list[int] = []
-    found = root is None
+    found = not root
     for frame in _suspended_frames(coroutine):
-        found = found or frame is root
+        found = found or id(frame) == root
         if not found:
             continue
         index = indexes.get(id(frame.f_code))
@@ -69,17 +72,21 @@ def await_stack(coroutine: object, codes: CodeTable, root: FrameType | None = No
         if index >= 0:
             # Before its first step a coroutine is at no instruction yet.
             stack.append(index << OFFSET_BITS | max(frame.f_lasti, 0))
-    if not stack:
+    if not found or (not stack and not root):
         return None
     stack.reverse()
     return stack
 
 
 def _suspended_frames(awaited: object) -> Iterator[FrameType]:
+    within: list[FrameType] = []
     for _ in range(_MAX_AWAITS):
         frame: FrameType | None
         if isinstance(awaited, CoroutineType):
-            frame, awaited = awaited.cr_frame, awaited.cr_await
+            coroutine = cast("CoroutineType[object, object, object]", awaited)
+            if coroutine.cr_code.co_name == switches.SPAWNING:
+                within = switches.suspended(coroutine)
+            frame, awaited = coroutine.cr_frame, coroutine.cr_await
         elif isinstance(awaited, GeneratorType):
             generator = cast("GeneratorType[object, object, object]", awaited)
             frame, awaited = generator.gi_frame, generator.gi_yieldfrom
@@ -94,6 +101,9 @@ def _suspended_frames(awaited: object) -> Iterator[FrameType]:
         if frame is None:  # it ended between two looks
             return
         yield frame
+        if within:
+            yield from within
+            within = []
 
 
 def _wrapped(awaitable: object) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sys
 import time
@@ -55,7 +56,8 @@ class WatchedThread:
 
     `now` and `before` are its clocks at the last two ticks they were read at. `hold` is the step that its loop was last
     seen in (see `view`), `loop` the event loop that last ran an operation here, `branch` the work handed over that it
-    runs now, `use` what its loop used. `greenlet` is set where several share the thread, see `greenlets`.
+    runs now, `use` what its loop used, `notes_switches` since when it notes them, see `switches`. `greenlet` is set
+    where several share the thread, see `greenlets`.
     Asking for the clock of a thread that has ended can crash; reading a clock id taken while it lived only fails.
     """
 
@@ -69,6 +71,7 @@ class WatchedThread:
         "hold",
         "ident",
         "loop",
+        "notes_switches",
         "now",
         "use",
     )
@@ -83,6 +86,7 @@ class WatchedThread:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.branch: Branch | None = None
         self.hold: object = None
+        self.notes_switches = -math.inf
         self.use = LoopUse(0, 0.0, 0.0, 0.0, 0.0)
         self.now = self.before = Clocks(perf_counter(), 0.0, time.process_time(), 0.0)
         self.read(-1, self.now.process)

@@ -14,6 +14,7 @@ from time import perf_counter
 from types import FrameType
 from typing import Any, NamedTuple
 
+from profkit.sampling import switches
 from profkit.sampling.codes import OFFSET_BITS, CodeTable
 from profkit.sampling.stacks import Walk, walk
 from profkit.sampling.threads import LoopUse, WatchedThread
@@ -95,7 +96,7 @@ class View:
         if found is None:
             if self._frames is None:
                 self._frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # documented
-            found = self._walks[ident] = walk(self._frames.get(ident), self.codes)
+            found = self._walks[ident] = walk(self._frames.get(ident), self.codes, switches.parents(ident))
         return found
 
     @property
@@ -197,6 +198,14 @@ class View:
             return False
         places = self.walk(thread.ident).places
         return not places or self.codes.entries[places[0] >> OFFSET_BITS].module != "selectors"
+
+    def is_in_greenlet(self, task: asyncio.Task[Any], thread: WatchedThread) -> bool:
+        """Tell whether a thread runs a step of this task, and a stack that no event loop is below."""
+        step = self._step(thread)
+        if step is None or step.task is not task:
+            return False
+        loops = self.codes.loops
+        return not any(place >> OFFSET_BITS in loops for place in self.walk(thread.ident).places)
 
     def has_step(self, thread: WatchedThread) -> bool:
         """Tell whether the thread's event loop is running something now."""

@@ -277,7 +277,8 @@ def test_what_a_loop_ran_unseen_is_its_tasks(captured: Any) -> None:
     operation.ended = 1.0
     recording = Recording(CallTree(CodeTable()), 0.0, 1000, 0.0)
     for number in range(10):
-        recording.note_loop(LoopUse(number, number / 10, 0.0, number / 30, number / 90))
+        recording.loop_to = LoopUse(number, number / 10, 0.0, number / 30, number / 90)
+        recording.loop_from = recording.loop_from or recording.loop_to
         wall = recording.begin_look((number + 1) / 10)
         state = RUNNING if number == 5 else SUSPENDED
         recording.observe(recording.main, wall, wall, state, state, NOBODY, 0.0)
