@@ -1,18 +1,23 @@
-"""Fixtures for every room: `make_profile` builds realistic profiles without a capture engine."""
+"""Fixtures for every room: `make_profile` builds realistic profiles without a capture engine, `browser` a Chromium."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
+import shutil
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from profkit_storage import Branch, ChildOperation, Frame, Node, Origin, Profile, Sample, Sampling, State
 from profkit_storage.ulid import new_ulid
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell begins a job in the background so
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -145,3 +150,21 @@ def make_profile() -> Callable[..., Profile]:
 def make_frame() -> Callable[[str], Frame]:
     """`make_frame("module:qualname") -> Frame` of the application, see `frame`."""
     return frame
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A Chromium: playwright's own or the system's. Without one the tests skip; under CI they fail."""
+    from playwright.sync_api import Error, sync_playwright  # here: it takes 0.2 s, and few tests need it
+
+    system = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=system, chromium_sandbox=False)
+        except Error as error:
+            hint = "no Chromium here: `apt-get install chromium` or `playwright install chromium`"
+            if os.environ.get("CI"):
+                pytest.fail(f"{hint}\n{error}")
+            pytest.skip(hint)
+        yield browser
+        browser.close()

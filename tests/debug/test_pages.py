@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -11,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Mount, Route
@@ -114,23 +112,6 @@ def test_text_stays_text_wherever_it_comes_from(
     profiler.shutdown()
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """A Chromium: playwright's own or the system's. Without one the tests skip; under CI they fail."""
-    system = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(executable_path=system, chromium_sandbox=False)
-        except Error as error:
-            if os.environ.get("CI"):
-                raise
-            pytest.skip(
-                f"no Chromium here: `apt-get install chromium` or `playwright install chromium` ({error})"
-            )
-        yield browser
-        browser.close()
-
-
 def watched(page: Page) -> list[str]:
     """Return a list that fills with what the browser complains of."""
     complaints: list[str] = []
@@ -140,9 +121,9 @@ def watched(page: Page) -> list[str]:
 
 
 @pytest.fixture
-def page(chromium: Browser, token: str) -> Iterator[Page]:
+def page(browser: Browser, token: str) -> Iterator[Page]:
     """A page of a browser that knows the token, as after its password prompt."""
-    with chromium.new_context(http_credentials={"username": "me", "password": token}) as context:
+    with browser.new_context(http_credentials={"username": "me", "password": token}) as context:
         yield context.new_page()
 
 

@@ -1,16 +1,13 @@
-"""Fixtures for the formats: every renderer of pyinstrument at once, a reader of pprof, and a browser."""
+"""Fixtures for the formats: every renderer of pyinstrument at once, and a reader of pprof."""
 
 from __future__ import annotations
 
 import gzip
-import os
-import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, Error, sync_playwright
 from pyinstrument.renderers import (
     ConsoleRenderer,
     HTMLRenderer,
@@ -143,19 +140,3 @@ class PprofReader:
 @pytest.fixture(scope="session")
 def read_pprof() -> type[PprofReader]:
     return PprofReader
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A Chromium: playwright's own or the system's. Without one the tests skip; under CI they fail."""
-    system = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(executable_path=system, chromium_sandbox=False)
-        except Error as error:
-            hint = "no Chromium here: `apt-get install chromium` or `playwright install chromium`"
-            if os.environ.get("CI"):
-                pytest.fail(f"{hint}\n{error}")
-            pytest.skip(hint)
-        yield browser
-        browser.close()
