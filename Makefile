@@ -34,7 +34,7 @@ environment:
 
 # Also made anew when the Python it was made with has gone.
 $(READY): $(shell test -x $(PY) || echo environment) pyproject.toml constraints.txt
-	@$(PY) -m pip install --quiet --disable-pip-version-check --editable ".[dev]" --constraint constraints.txt
+	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check --editable ".[dev]" --constraint constraints.txt
 	@touch $@
 
 demo: $(READY)

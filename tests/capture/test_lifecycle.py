@@ -145,7 +145,8 @@ def test_an_empty_variable_is_none_and_a_misspelt_one_is_said(caplog: pytest.Log
         {"PROFKIT_THRESHOLD": "", "PROFKIT_TRESHOLD": "3", "PROFKIT_DEBUG_TOKENS": "x"}
     )
     assert settings.threshold == 1.0
-    assert [record.message for record in caplog.records] == [
+    # Only those: a test before may have left a thread that says something.
+    assert [record.message for record in caplog.records if "PROFKIT_" in record.message] == [
         "profkit: PROFKIT_TRESHOLD is no setting: did you mean PROFKIT_THRESHOLD?"
     ]
 
