@@ -46,7 +46,7 @@ def _look(operations: Iterable[Operation], sampler: Sampler) -> list[InFlight]:
     view = sampler.view()
     for operation in operations:
         sight = see(operation, view)
-        lines = [_describe(place, sampler.codes) for place in reversed(sight.stack or ())]
+        lines = [describe(place, sampler.codes) for place in reversed(sight.stack or ())]
         lines += ["[await]"] if sight.state in AWAITING else []
         tally = operation.tally
         request = request_of(operation)
@@ -65,7 +65,8 @@ def _look(operations: Iterable[Operation], sampler: Sampler) -> list[InFlight]:
     return found
 
 
-def _describe(place: int, codes: CodeTable) -> str:
+def describe(place: int, codes: CodeTable) -> str:
+    """Return a place as a line of text: `function (file:line)`."""
     index, offset = codes.resolve(place)
     entry = codes.entries[index]
     if entry.code is None:

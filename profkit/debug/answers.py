@@ -18,6 +18,8 @@ from profkit.debug.routing import PRINCIPAL_KEY, Call
 MENU = (
     ("", "overview"),
     ("profile", "profiles"),
+    ("tasks", "tasks"),
+    ("threads", "threads"),
     ("connections", "connections"),
     ("memory", "memory"),
     ("config", "config"),

@@ -16,6 +16,8 @@ from profkit.debug.configuration import configuration_report
 from profkit.debug.connections import connections_report
 from profkit.debug.memory import memory_report
 from profkit.debug.summary import mask_id
+from profkit.debug.tasks import TaskAges, tasks_report
+from profkit.debug.threads import threads_report
 from profkit.debug.workers import Workers
 from profkit.masking import Masker, masker
 from profkit.profiler import PerformanceProfiler
@@ -39,6 +41,7 @@ class DebugContext:
     masker: Masker = masker
     started: float = field(default_factory=time.time)
     workers: Workers = field(default_factory=Workers)
+    task_ages: TaskAges = field(default_factory=TaskAges)
     recent: deque[Profile] = field(default_factory=lambda: deque[Profile](maxlen=_RECENT))
     """The last captures asked for here: they can be looked at before, or without, a store having them."""
 
@@ -65,6 +68,22 @@ class DebugContext:
     def memory(self) -> dict[str, object]:
         """Return memory use, the garbage collector's state and the commonest types."""
         return memory_report()
+
+    def tasks(
+        self, *, state: str | None = None, name: str | None = None, limit: int = 200
+    ) -> dict[str, object]:
+        """Return every asyncio task with its await chain: of a state, or with a text in its name."""
+        return tasks_report(
+            self.current_profiler(), self.task_ages, masker=self.masker, state=state, name=name, limit=limit
+        )
+
+    def threads(
+        self, *, state: str | None = None, name: str | None = None, limit: int = 200
+    ) -> dict[str, object]:
+        """Return every thread with its stack: of a state, or with a text in its name."""
+        return threads_report(
+            self.current_profiler(), masker=self.masker, state=state, name=name, limit=limit
+        )
 
     def operations(self) -> list[dict[str, object]]:
         """Return what has not ended, the oldest first: at most 200, each with its stack as it is now."""

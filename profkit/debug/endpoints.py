@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from profkit.debug.activity import ROUTES as ACTIVITY
 from profkit.debug.answers import problem_answer
 from profkit.debug.auth import Auth
 from profkit.debug.captures import ROUTES as CAPTURES
@@ -27,7 +28,7 @@ from profkit.debug.routing import DebugRoute, Resource
 from profkit.profiler import PerformanceProfiler
 from profkit_storage import ConfigurationError
 
-ROUTES: tuple[DebugRoute, ...] = (*REPORTS, *PROFILES, *CAPTURES)
+ROUTES: tuple[DebugRoute, ...] = (*REPORTS, *ACTIVITY, *PROFILES, *CAPTURES)
 """Every route there is: the application, the index and the tests are made from it."""
 
 

@@ -7,11 +7,11 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from time import perf_counter
-from typing import Any
 
 from profkit.sampling import real, switches
 from profkit.sampling.calltree import CallTree
 from profkit.sampling.codes import CodeTable
+from profkit.sampling.loops import loops_with_tasks
 from profkit.sampling.recording import Recording
 from profkit.sampling.stacks import await_stack, walk
 from profkit.sampling.threads import cpu_seconds
@@ -35,7 +35,7 @@ class Capture:
         self, codes: CodeTable, loops: Iterable[asyncio.AbstractEventLoop], limit: int, hidden: int
     ) -> None:
         self._codes = codes
-        self._loops = tuple(loops) or tuple(_loops())
+        self._loops = tuple(loops) or tuple(loops_with_tasks())
         self._limit = limit
         self._hidden = hidden  # the ident of the thread that asked, which only waits
         self.started = perf_counter()
@@ -96,15 +96,3 @@ def _threads(idents: Iterable[int]) -> Iterator[tuple[int, str, int | None]]:
     for thread in threading.enumerate():
         if thread.ident is not None and thread.name not in OWN_THREADS:
             yield thread.ident, f"thread {thread.name}", thread.native_id
-
-
-def _loops() -> set[asyncio.AbstractEventLoop]:
-    """Return the event loops that have tasks; asyncio keeps a list of all of these, of all threads."""
-    names = "_scheduled_tasks", "_all_tasks"  # from 3.12 on, and before
-    scheduled: Any = next((found for name in names if (found := getattr(asyncio.tasks, name, None))), ())
-    for _ in range(100):
-        try:
-            return {task.get_loop() for task in list(scheduled) if not task.done()}
-        except RuntimeError:  # another thread begins or ends tasks at this moment
-            continue
-    return set()

@@ -9,13 +9,13 @@ import asyncio
 import sys
 import time
 import weakref
-from collections.abc import Iterator
 from time import perf_counter
 from types import FrameType
 from typing import Any, NamedTuple
 
 from profkit.sampling import switches
 from profkit.sampling.codes import OFFSET_BITS, CodeTable
+from profkit.sampling.loops import due_timers, timers
 from profkit.sampling.stacks import Walk, walk
 from profkit.sampling.threads import LoopUse, WatchedThread
 from profkit.sampling.timeline import HELD, NOBODY, RUNNING, STARVED, SUSPENDED, WAITING
@@ -36,7 +36,6 @@ _CONTENDED_SHARE = 0.7
 """The share of one core from which the threads of a process are in each other's way, if it is not one that uses it."""
 _SAME_WORK = 1.0
 """Seconds between two looks at a loop up to which the later one stands for both."""
-_MANY_TIMERS = 10_000
 
 
 class Step(NamedTuple):
@@ -94,10 +93,22 @@ class View:
         """Return the stack of a thread, empty if it has none."""
         found = self._walks.get(ident)
         if found is None:
-            if self._frames is None:
-                self._frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # documented
-            found = self._walks[ident] = walk(self._frames.get(ident), self.codes, switches.parents(ident))
+            frame = self._thread_frames().get(ident)
+            found = self._walks[ident] = walk(frame, self.codes, switches.parents(ident))
         return found
+
+    def find(self, running: FrameType) -> list[int] | None:
+        """Return the stack of a function that is running, from its frame on, in whatever thread; None in none."""
+        for ident in self._thread_frames():
+            stack = self.walk(ident).above(id(running))
+            if stack is not None:
+                return stack
+        return None
+
+    def _thread_frames(self) -> dict[int, FrameType]:
+        if self._frames is None:
+            self._frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # documented
+        return self._frames
 
     @property
     def had_to_wait(self) -> bool:
@@ -260,15 +271,13 @@ class View:
         """Return for how many seconds the timer that wakes a task has been due; None if there is none."""
         due = self._due.get(thread.ident)
         if due is None:
-            due = self._due[thread.ident] = dict(_due_timers(thread.loop))
+            due = self._due[thread.ident] = dict(due_timers(thread.loop))
         return due.get(id(waiter), due.get(id(task)))
 
     def _is_timed(self, waiter: object, thread: WatchedThread) -> bool:
         timed = self._timed.get(thread.ident)
         if timed is None:
-            scheduled = getattr(thread.loop, "_scheduled", ())
-            timers = list(scheduled) if len(scheduled) < _MANY_TIMERS else []
-            timed = self._timed[thread.ident] = {one for timer in timers for one in _woken_by(timer)}
+            timed = self._timed[thread.ident] = set(timers(thread.loop))
         return id(waiter) in timed
 
 
@@ -281,34 +290,3 @@ def _usage(thread: WatchedThread) -> tuple[float, float, float]:
 def _is_done(waiter: object) -> bool:
     done = getattr(waiter, "done", None)
     return bool(done()) if callable(done) else False
-
-
-def _due_timers(loop: asyncio.AbstractEventLoop | None) -> Iterator[tuple[int, float]]:
-    """Yield the ids of what the timers that are due will wake, and for how many seconds they have been.
-
-    They are at the top of asyncio's heap; uvloop shows none.
-    """
-    scheduled = getattr(loop, "_scheduled", None)
-    if not scheduled:
-        return
-    now = time.monotonic()
-    pending = [0]
-    while pending:
-        index = pending.pop()
-        try:
-            timer = scheduled[index]
-        except IndexError:  # the loop goes on meanwhile
-            continue
-        overdue = now - timer.when()
-        if overdue >= 0:
-            yield from ((one, overdue) for one in _woken_by(timer))
-            pending += (2 * index + 1, 2 * index + 2)
-
-
-def _woken_by(timer: Any) -> Iterator[int]:  # noqa: ANN401 - a TimerHandle, whose inside has no types
-    """Yield the ids of the future that a timer resolves, or of the task that a timeout cancels."""
-    for argument in getattr(timer, "_args", None) or ():
-        yield id(argument)
-    task = getattr(getattr(getattr(timer, "_callback", None), "__self__", None), "_task", None)
-    if task is not None:
-        yield id(task)
