@@ -29,7 +29,7 @@ from profkit_storage import ConfigurationError, Profile, ProfileStorage
 
 logger = logging.getLogger("profkit")
 ENVIRONMENT_PREFIX = "PROFKIT_"
-_OTHER_VARIABLES = {"PROFKIT_DEBUG_TOKENS"}
+_OTHER_VARIABLES = {"PROFKIT_DEBUG_TOKENS", "PROFKIT_DEBUG_TOKENS_FILE"}
 """Variables that are read elsewhere."""
 
 

@@ -15,15 +15,19 @@ if _missing:
         f'profkit.debug needs {" and ".join(_missing)}, not installed here: pip install "profkit[web]"'
     )
 
-from profkit.debug.auth import Auth, CallableAuth, Principal, Scope, Token, TokenAuth  # noqa: E402 - after the check
+from profkit.debug.auth import Auth, CallableAuth, Principal, TokenAuth  # noqa: E402 - after the check
 from profkit.debug.context import DebugContext  # noqa: E402
 from profkit.debug.endpoints import DiagnosticEndpoints  # noqa: E402
 from profkit.debug.failures import FailureLimits  # noqa: E402
+from profkit.debug.scopes import Scope  # noqa: E402
+from profkit.debug.server import DebugServer, serve  # noqa: E402
+from profkit.debug.tokens import Token  # noqa: E402
 
 __all__ = [
     "Auth",
     "CallableAuth",
     "DebugContext",
+    "DebugServer",
     "DiagnosticEndpoints",
     "FailureLimits",
     "MissingExtra",
@@ -31,4 +35,5 @@ __all__ = [
     "Scope",
     "Token",
     "TokenAuth",
+    "serve",
 ]

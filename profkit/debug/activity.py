@@ -7,8 +7,8 @@ from starlette.responses import Response
 from profkit.debug import tasks as task_report
 from profkit.debug import threads as thread_report
 from profkit.debug.answers import answer
-from profkit.debug.auth import Scope
 from profkit.debug.routing import Call, DebugRoute
+from profkit.debug.scopes import Scope
 
 _PARAMETERS = frozenset({"state", "name", "limit"})
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-import enum
 import hashlib
 import hmac
 import inspect
 import os
-import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,33 +15,11 @@ from typing import Protocol, cast, runtime_checkable
 
 from starlette.requests import HTTPConnection
 
+from profkit.debug.scopes import DEFAULT_SCOPES, Scope
+from profkit.debug.tokens import MAX_PRESENTED, VARIABLE, Token, read_token_file, read_tokens
 from profkit.requests import HEADER_NAME
 from profkit_storage import ConfigurationError
 
-VARIABLE = "PROFKIT_DEBUG_TOKENS"
-MIN_TOKEN = 22
-"""Characters of a plain token: 22 of base64 hold 128 random bits."""
-
-SYNTAX = "[name[:scope+scope]=]secret"
-MAKE_TOKEN = 'python -c "import secrets; print(secrets.token_urlsafe(32))"'  # noqa: S105 - makes one
-_EXAMPLE = "ops:read+profile=SECRET"
-_MAX_PRESENTED = 1024
-_NAME = r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}"
-_ENTRY = re.compile(rf"(?P<name>{_NAME})(?::(?P<scopes>[A-Za-z+]*))?=(?P<secret>[^=].*)")
-_HASH = re.compile(r"sha256:([0-9a-fA-F]{64})")
-_PLAIN = re.compile(rf"[!-~]{{{MIN_TOKEN},{_MAX_PRESENTED}}}")
-
-
-class Scope(enum.StrEnum):
-    """What a caller may do."""
-
-    READ = "read"  # look: every page, pyinstrument's view of a profile too
-    PROFILE = "profile"  # capture, and download a profile as a file
-    MEMORY = "memory"  # trace allocations
-    MANAGE = "manage"  # delete, change settings live
-
-
-DEFAULT_SCOPES = frozenset({Scope.READ, Scope.PROFILE, Scope.MEMORY})
 CREDENTIALS = ("authorization",)
 
 
@@ -79,25 +55,6 @@ class Auth(Protocol):
         ...
 
 
-class Token:
-    """One token, of which only the SHA-256 is kept.
-
-    Args:
-        secret: the token, at least 22 printable characters without a space (`secrets.token_urlsafe(16)` makes one),
-            or `sha256:` and the 64 hexadecimal digits of its hash.
-        scopes: what its bearer may do; `read`, `profile` and `memory` by default. As text, joined by `+`.
-    """
-
-    __slots__ = ("digest", "scopes")
-
-    def __init__(self, secret: str, scopes: str | Iterable[str] = DEFAULT_SCOPES) -> None:
-        self.digest = _digest_of(secret)
-        self.scopes = parse_scopes(scopes)
-
-    def __repr__(self) -> str:
-        return f"Token(scopes={'+'.join(sorted(self.scopes))!r})"
-
-
 class TokenAuth:
     """Tokens, as `Authorization: Bearer` or as the password of HTTP Basic, whose user name does not matter.
 
@@ -123,29 +80,20 @@ class TokenAuth:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, name: str = VARIABLE) -> TokenAuth:
-        """Read tokens from a variable: entries `[name[:scope+scope]=]secret` with commas or white space between.
+        """Read tokens from a variable, or from the file that the variable of this name and `_FILE` gives the path of.
 
-        A plain secret has no `:` in it here, so that a name or scope in the wrong place is no part of it by mistake.
+        Entries are `[name[:scope+scope[:YYYY-MM-DD]]=]secret` with commas or white space between; a token with a date
+        is good until that day is over (UTC). A plain secret has no `:` in it here, so that a name or scope in the
+        wrong place is no part of it by mistake.
 
         `PROFKIT_DEBUG_TOKENS="ops:read+profile=sha256:5e88…, aPlainTokenOf22Characters"`
         """
-        text = (os.environ if environ is None else environ).get(name, "")
-        entries = [entry for entry in re.split(r"[\s,]+", text) if entry]
-        if not entries:
-            raise ConfigurationError(
-                f"{name} is empty: give {SYNTAX}, for example {name}={_EXAMPLE}. A secret has at least "
-                f"{MIN_TOKEN} characters (or is sha256: and the hash of one); this makes one: {MAKE_TOKEN}"
-            )
-        tokens: dict[str, str | Token] = {}
-        for number, entry in enumerate(entries, 1):
-            try:
-                label, token = _parse_entry(number, entry)
-            except ConfigurationError as error:
-                raise ConfigurationError(f"{name}, entry {number}: {error}") from None
-            if label in tokens:
-                raise ConfigurationError(f"{name}, entry {number}: another entry is named {label!r} already")
-            tokens[label] = token
-        return cls(**tokens)
+        return cls(**read_tokens(os.environ if environ is None else environ, name))
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> TokenAuth:
+        """Read tokens from a file: entries as in the variable, lines that begin with `#` are none."""
+        return cls(**read_token_file(path))
 
     async def authenticate(self, connection: HTTPConnection) -> Principal | None:
         """Compare with every token, in the same time whichever it is."""
@@ -158,7 +106,7 @@ class TokenAuth:
         for name, token in self._tokens:
             if hmac.compare_digest(digest, token.digest):
                 found = name, token
-        if found is None:
+        if found is None or found[1].has_expired:
             return None
         form_token = _form_token(secret) if basic else None
         return Principal(found[0], found[1].scopes, form_token)
@@ -211,34 +159,6 @@ class CallableAuth:
         )
 
 
-def parse_scopes(scopes: str | Iterable[str]) -> frozenset[Scope]:
-    """Return scopes given by name; raise `ConfigurationError` for none, and for a word that is no scope."""
-    words = scopes.split("+") if isinstance(scopes, str) else list(scopes)
-    try:
-        found = frozenset(Scope(word) for word in words)
-    except ValueError:
-        found = frozenset[Scope]()
-    if not found:
-        raise ConfigurationError(
-            f"scopes={'+'.join(map(str, words))!r} is not allowed: give any of {', '.join(Scope)}"
-        )
-    return found
-
-
-def _parse_entry(number: int, entry: str) -> tuple[str, Token]:
-    match = _ENTRY.fullmatch(entry)
-    secret = match["secret"] if match else entry
-    if ":" in secret and not secret.startswith(
-        "sha256:"
-    ):  # else a name or scopes put wrongly would be part of it
-        where = "behind the '='" if match else "without a '='"
-        raise ConfigurationError(f"a ':' {where} is not allowed: give {SYNTAX}, for example {_EXAMPLE}")
-    if match is None:
-        return f"token{number}", Token(secret)
-    scopes = match["scopes"]
-    return match["name"], Token(secret, DEFAULT_SCOPES if scopes is None else scopes)
-
-
 def _header_names(names: Iterable[str]) -> tuple[str, ...]:
     given: list[object] = [names] if isinstance(names, str) else list(names)
     found = tuple(name.lower() for name in given if isinstance(name, str) and HEADER_NAME.fullmatch(name))
@@ -256,27 +176,13 @@ def _as_token(name: str, token: str | Token) -> Token:
         raise ConfigurationError(f"{name}: {error}") from None
 
 
-def _digest_of(secret: object) -> bytes:
-    if not isinstance(secret, str):
-        raise ConfigurationError(f"a token of type {type(secret).__name__} is not allowed: give text")
-    hashed = _HASH.fullmatch(secret)
-    if hashed:
-        return bytes.fromhex(hashed[1])
-    if not _PLAIN.fullmatch(secret) or secret.startswith("sha256:"):
-        raise ConfigurationError(
-            f"a token of {len(secret)} characters is not allowed (it is not shown): give {MIN_TOKEN} to "
-            f"{_MAX_PRESENTED} printable ones without a space, or sha256: and 64 hexadecimal digits"
-        )
-    return hashlib.sha256(secret.encode("ascii")).digest()
-
-
 def _presented(headers: list[str]) -> tuple[bytes, bool] | None:
     """Return the token that was sent, and whether by Basic; None unless there is exactly one, well formed."""
     if len(headers) != 1:
         return None
     scheme, _, credentials = headers[0].partition(" ")
     credentials = credentials.strip()
-    if not credentials or len(credentials) > 2 * _MAX_PRESENTED:
+    if not credentials or len(credentials) > 2 * MAX_PRESENTED:
         return None
     if scheme.lower() == "bearer":
         return credentials.encode("latin-1", "replace"), False

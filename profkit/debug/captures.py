@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from profkit.debug.answers import answer
-from profkit.debug.auth import Scope
 from profkit.debug.context import DebugContext
 from profkit.debug.memory import MAX_LINES, MAX_SECONDS, MIN_SECONDS, Busy, trace_memory
 from profkit.debug.negotiation import HTML
 from profkit.debug.problems import busy
 from profkit.debug.routing import Call, DebugRoute
+from profkit.debug.scopes import Scope
 from profkit.debug.summary import summary
 from profkit.process_capture import MAX_SECONDS as MAX_CAPTURE
 from profkit.process_capture import CaptureBusy

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 from starlette.applications import Starlette
@@ -13,6 +13,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from profkit.debug.activity import ROUTES as ACTIVITY
+from profkit.debug.admission import Admission
 from profkit.debug.answers import problem_answer
 from profkit.debug.auth import Auth
 from profkit.debug.captures import ROUTES as CAPTURES
@@ -45,6 +46,9 @@ class DiagnosticEndpoints:
         environment: whether environment variables are shown too, masked.
         enabled: whether there is anything here at all; if not, everything is 404.
         limits: how failed attempts are slowed and limited.
+        allowed_hosts: names that must be in the Host header, `*.example.org` for all below one; any by default.
+        allowed_networks: where the peer's address must be, such as `10.0.0.0/8`, or `unix`; anywhere by default. What
+            a proxy says in a header is not believed.
 
     Raises:
         ConfigurationError: no auth, or an argument that is not allowed.
@@ -60,6 +64,8 @@ class DiagnosticEndpoints:
         environment: bool = False,
         enabled: bool = True,
         limits: FailureLimits | None = None,
+        allowed_hosts: Iterable[str] | None = None,
+        allowed_networks: Iterable[str] | None = None,
     ) -> None:
         if auth is None:
             raise ConfigurationError(
@@ -74,7 +80,14 @@ class DiagnosticEndpoints:
         self._pages = Pages()
         # Under the name that middleware has for it, so that requests are named by the routes inside.
         self.app = _application(self.context, self._pages)
-        self._gate = Gate(self.app, auth, self.context, self._pages, limits or FailureLimits())
+        self._gate = Gate(
+            self.app,
+            auth,
+            self.context,
+            self._pages,
+            limits=limits or FailureLimits(),
+            admission=Admission(allowed_hosts, allowed_networks),
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from profkit import operations
+from profkit.debug.admission import Admission
 from profkit.debug.answers import problem_answer
 from profkit.debug.auth import Auth, Principal
 from profkit.debug.context import DebugContext
@@ -42,13 +43,21 @@ class Gate:
     """Asks who it is, counts attempts, slows who fails, secures every answer, and writes one audit record a request."""
 
     def __init__(
-        self, app: ASGIApp, auth: Auth, context: DebugContext, pages: Pages, limits: FailureLimits
+        self,
+        app: ASGIApp,
+        auth: Auth,
+        context: DebugContext,
+        pages: Pages,
+        *,
+        limits: FailureLimits,
+        admission: Admission,
     ) -> None:
         self._app = app
         self._auth = auth
         self._context = context
         self._pages = pages
         self._failures = Failures(limits)
+        self._admission = admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Never raises an `Exception` into the application it is mounted in."""
@@ -69,6 +78,12 @@ class Gate:
 
     async def _serve(self, visit: _Visit, scope: Scope, receive: Receive) -> None:
         connection = HTTPConnection(scope)
+        if not self._admission.admits(connection):
+            problem = Problem(403, "This is not answered to this address, or under this name.")
+            await problem_answer(Request(scope), problem, self._context, self._pages)(
+                scope, receive, visit.send
+            )
+            return
         attempt = await self._attempt(connection)
         if attempt.wait and not self._auth.unguessable:
             await self._refuse(visit, scope, receive, attempt.wait)

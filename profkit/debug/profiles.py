@@ -8,11 +8,11 @@ from typing import Final, TypeVar
 from starlette.responses import Response
 
 from profkit.debug.answers import answer
-from profkit.debug.auth import Scope
 from profkit.debug.context import DebugContext
 from profkit.debug.parameters import Parameters
 from profkit.debug.problems import Problem, bad_parameter, not_found
 from profkit.debug.routing import Call, DebugRoute
+from profkit.debug.scopes import Scope
 from profkit.debug.stored import newest
 from profkit.debug.summary import describe_entry, summary
 from profkit_storage import CorruptProfile, Profile, ProfileNotFound, ProfileQuery, StorageError

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from starlette.responses import Response
 
 from profkit.debug.answers import answer
-from profkit.debug.auth import Scope
 from profkit.debug.routing import Call, DebugRoute
+from profkit.debug.scopes import Scope
 
 
 async def index(call: Call) -> Response:

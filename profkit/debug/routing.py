@@ -11,7 +11,6 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from profkit.debug.auth import Principal
-from profkit.debug.auth import Scope as AuthScope
 from profkit.debug.context import DebugContext
 from profkit.debug.jobs import Jobs
 from profkit.debug.negotiation import HTML, JSON, preferred
@@ -19,6 +18,7 @@ from profkit.debug.origin import check_post
 from profkit.debug.pages import Pages
 from profkit.debug.parameters import Parameters
 from profkit.debug.problems import Problem, not_found
+from profkit.debug.scopes import Scope as AuthScope
 
 PRINCIPAL_KEY = "profkit.debug.principal"
 

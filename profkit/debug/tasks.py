@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from time import perf_counter
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from weakref import WeakKeyDictionary, ref
 
 from profkit.debug.stacks import stack_lines
@@ -174,8 +174,9 @@ def _waits_for(seen: _Seen) -> str:
         return f"a timer, in {seen.timer:.1f} s" if seen.timer >= 0 else f"a timer, {-seen.timer:.1f} s ago"
     if isinstance(waiter, asyncio.Task):
         return f"task {waiter.get_name()}"
-    children = getattr(waiter, "_children", None)  # of a gather
-    if isinstance(children, list):
+    gathered = getattr(waiter, "_children", None)
+    if isinstance(gathered, list):
+        children = cast("list[object]", gathered)
         pending = [one.get_name() for one in children if isinstance(one, asyncio.Task) and not one.done()]
         named = ", ".join(pending[:_MOST_NAMED]) + (", ..." if len(pending) > _MOST_NAMED else "")
         return f"{len(pending)} of {len(children)} tasks: {named}"

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from starlette.requests import HTTPConnection
 
 from profkit.debug import Auth, CallableAuth, Principal, Scope, Token, TokenAuth
+from profkit_analyzers.cli import main
 from profkit_storage import ConfigurationError
 
 PLAIN = "plain-token-0123456789abcd"
@@ -139,11 +143,11 @@ def test_from_env_reads_names_scopes_hashes_and_plain_tokens() -> None:
         ("", "PROFKIT_DEBUG_TOKENS=ops:read+profile="),
         ("", 'python -c "import secrets; print(secrets.token_urlsafe(32))"'),
         (f"{PLAIN}:read", "entry 1: a ':' without a '='"),
-        (f"read:{PLAIN}", "[name[:scope+scope]=]secret"),
+        (f"read:{PLAIN}", "[name[:scope+scope[:YYYY-MM-DD]]=]secret"),
         (f"{OTHER} ops:read+profile:{PLAIN}", "entry 2: a ':' without a '='"),
         (f"{PLAIN}:read==", "entry 1: a ':' without a '='"),
         (f"ops={PLAIN}:read", "entry 1: a ':' behind the '='"),
-        (f"ops:read=read:{PLAIN}", "[name[:scope+scope]=]secret"),
+        (f"ops:read=read:{PLAIN}", "[name[:scope+scope[:YYYY-MM-DD]]=]secret"),
         ("ops:read=sha256:" + "0" * 63, "64 hexadecimal"),
         ("sha256:" + "0" * 63, "64 hexadecimal"),
     ],
@@ -196,3 +200,90 @@ def test_a_function_that_returns_something_else_lets_nobody_in() -> None:
         who(CallableAuth(lambda conn: True))  # type: ignore[arg-type,return-value]
     with pytest.raises(ConfigurationError, match="CallableAuth"):
         CallableAuth("no function")  # type: ignore[arg-type]
+
+
+def test_a_token_is_good_until_its_day_is_over() -> None:
+    today = datetime.now(UTC).date()
+    auth = TokenAuth(
+        old=Token(PLAIN, expires=today - timedelta(days=1)),
+        new=Token(OTHER, expires=today),
+    )
+    assert who(auth, b"Bearer " + PLAIN.encode()) is None
+    assert who(auth, basic(f"me:{PLAIN}")) is None
+    found = who(auth, b"Bearer " + OTHER.encode())
+    assert found is not None
+    assert found.name == "new"
+
+
+def test_a_token_may_end_while_the_process_runs() -> None:
+    auth = TokenAuth(Token(PLAIN, expires=datetime.now(UTC) + timedelta(seconds=0.3)))
+    assert who(auth, b"Bearer " + PLAIN.encode()) is not None
+    time.sleep(0.35)
+    assert who(auth, b"Bearer " + PLAIN.encode()) is None
+    with pytest.raises(ConfigurationError, match="time zone"):
+        Token(PLAIN, expires=datetime(2030, 1, 1))  # noqa: DTZ001 - that is the mistake
+
+
+def test_an_entry_may_say_when_it_ends() -> None:
+    text = f"old:read:2020-01-31={PLAIN} new:read:2999-12-31={OTHER}"
+    auth = TokenAuth.from_env({"PROFKIT_DEBUG_TOKENS": text})
+    assert who(auth, b"Bearer " + PLAIN.encode()) is None
+    assert who(auth, b"Bearer " + OTHER.encode()) == Principal("new", frozenset({Scope.READ}))
+    for wrong in ("2020-13-01", "tomorrow", "", "20200131"):
+        with pytest.raises(ConfigurationError, match="entry 1") as caught:
+            TokenAuth.from_env({"PROFKIT_DEBUG_TOKENS": f"a:read:{wrong}={PLAIN}"})
+        assert PLAIN not in str(caught.value)
+
+
+def test_tokens_may_be_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(f"# who may look\nops:read={PLAIN}\n\n  # more\n{OTHER}\n")
+    for auth in (TokenAuth.from_file(file), TokenAuth.from_env({"PROFKIT_DEBUG_TOKENS_FILE": str(file)})):
+        assert who(auth, b"Bearer " + PLAIN.encode()) == Principal("ops", frozenset({Scope.READ}))
+        assert who(auth, b"Bearer " + OTHER.encode()) is not None
+
+
+def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
+    gone, binary, long = (tmp_path / name for name in ("gone", "binary", "long"))
+    binary.write_bytes(b"\xff" * 40)
+    long.write_text("x" * 70_000)
+    for path, says in (
+        (gone, "No such file"),
+        (tmp_path, "directory"),
+        (binary, "no text"),
+        (long, "longer"),
+    ):
+        with pytest.raises(ConfigurationError, match=says) as caught:
+            TokenAuth.from_env({"PROFKIT_DEBUG_TOKENS_FILE": str(path)})
+        assert "PROFKIT_DEBUG_TOKENS_FILE" in str(caught.value)
+    with pytest.raises(ConfigurationError, match="both set"):
+        TokenAuth.from_env({"PROFKIT_DEBUG_TOKENS_FILE": str(long), "PROFKIT_DEBUG_TOKENS": PLAIN})
+
+
+def test_what_the_command_makes_is_read_again(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(["token", "--name", "ann@example.org", "--scopes", "read+manage", "--expires", "2999-01-31"])
+        == 0
+    )
+    secret, entry = capsys.readouterr().out.split()
+    assert len(secret) >= 43
+    assert secret not in entry
+    auth = TokenAuth.from_env({"PROFKIT_DEBUG_TOKENS": entry})
+    found = who(auth, b"Bearer " + secret.encode())
+    assert found == Principal("ann@example.org", frozenset({Scope.READ, Scope.MANAGE}))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--name", "a b"], "name='a b'"),
+        (["--scopes", "all"], "scopes='all'"),
+        (["--expires", "soon"], "expires='soon'"),
+        (["--expires", ""], "expires=''"),
+    ],
+)
+def test_the_command_says_what_is_not_allowed(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
+    assert main(["token", *arguments]) == 2
+    assert says in capsys.readouterr().err

@@ -19,6 +19,7 @@ from profkit_analyzers.commands.list import list_profiles
 from profkit_analyzers.commands.output import OutputClosed
 from profkit_analyzers.commands.prune import prune_profiles
 from profkit_analyzers.commands.show import show
+from profkit_analyzers.commands.token import make_token
 from profkit_analyzers.reporters.terminal import printable
 from profkit_storage import ProfkitError
 
@@ -49,6 +50,7 @@ profkit.add_command(export)
 profkit.add_command(prune_profiles)
 profkit.add_command(doctor)
 profkit.add_command(compact)
+profkit.add_command(make_token)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
