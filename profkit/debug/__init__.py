@@ -17,8 +17,11 @@ if _missing:
 
 from profkit.debug.auth import Auth, CallableAuth, Principal, TokenAuth  # noqa: E402 - after the check
 from profkit.debug.context import DebugContext  # noqa: E402
+from profkit.debug.dependencies import DependencyChecker  # noqa: E402
 from profkit.debug.endpoints import DiagnosticEndpoints  # noqa: E402
 from profkit.debug.failures import FailureLimits  # noqa: E402
+from profkit.debug.health import CheckResult, Health, HealthChecker  # noqa: E402
+from profkit.debug.probes import HealthEndpoint  # noqa: E402
 from profkit.debug.scopes import Scope  # noqa: E402
 from profkit.debug.server import DebugServer, serve  # noqa: E402
 from profkit.debug.tokens import Token  # noqa: E402
@@ -26,10 +29,15 @@ from profkit.debug.tokens import Token  # noqa: E402
 __all__ = [
     "Auth",
     "CallableAuth",
+    "CheckResult",
     "DebugContext",
     "DebugServer",
+    "DependencyChecker",
     "DiagnosticEndpoints",
     "FailureLimits",
+    "Health",
+    "HealthChecker",
+    "HealthEndpoint",
     "MissingExtra",
     "Principal",
     "Scope",

@@ -22,6 +22,7 @@ MENU = (
     ("threads", "threads"),
     ("connections", "connections"),
     ("memory", "memory"),
+    ("health", "health"),
     ("config", "config"),
 )
 
@@ -32,11 +33,13 @@ def base_of(request: Request) -> str:
     return "../" * (path.removeprefix(root).count("/") - 1) or "./"
 
 
-async def answer(call: Call, data: Mapping[str, object], template: str, **more: object) -> Response:
+async def answer(
+    call: Call, data: Mapping[str, object], template: str, *, status: int = 200, **more: object
+) -> Response:
     """Return the data with the process's name, as JSON or as a page. `more` is for the page alone."""
     process = call.context.process()
     if call.wants == JSON:
-        return Response(to_json({"answered_by": process, **data}), media_type=JSON)
+        return Response(to_json({"answered_by": process, **data}), status, media_type=JSON)
     values = {
         "base": base_of(call.request),
         "menu": MENU,
@@ -47,7 +50,7 @@ async def answer(call: Call, data: Mapping[str, object], template: str, **more: 
         **more,
     }
     text = await call.context.workers.run_alone(lambda: call.pages.render(template, values))
-    return _page(text, 200, {})
+    return _page(text, status, {})
 
 
 def problem_answer(request: Request, problem: Problem, context: DebugContext, pages: Pages) -> Response:

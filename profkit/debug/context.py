@@ -14,6 +14,7 @@ import profkit
 from profkit.asgi import name_live_requests
 from profkit.debug.configuration import configuration_report
 from profkit.debug.connections import connections_report
+from profkit.debug.health import HealthChecker
 from profkit.debug.memory import memory_report
 from profkit.debug.summary import mask_id
 from profkit.debug.tasks import TaskAges, tasks_report
@@ -31,13 +32,15 @@ class DebugContext:
     """A live process as its debug routes see it. Every report is masked, bounded and ready for JSON; each may block.
 
     `config` is the application's settings (any object), `pools` its connection pools by name; `environment` says
-    whether environment variables are shown too (masked); `started` is seconds since the epoch.
+    whether environment variables are shown too (masked); `checks` are those of `/health`; `started` is seconds since
+    the epoch.
     """
 
     profiler: PerformanceProfiler | None = None
     config: object = None
     pools: Mapping[str, object] = field(default_factory=dict[str, object])
     environment: bool = False
+    checks: HealthChecker = field(default_factory=HealthChecker)
     masker: Masker = masker
     started: float = field(default_factory=time.time)
     workers: Workers = field(default_factory=Workers)

@@ -18,10 +18,14 @@ from profkit.debug.answers import problem_answer
 from profkit.debug.auth import Auth
 from profkit.debug.captures import ROUTES as CAPTURES
 from profkit.debug.context import DebugContext
+from profkit.debug.dependencies import default_checks
 from profkit.debug.failures import FailureLimits
 from profkit.debug.gate import Gate, answer_404
+from profkit.debug.health import HealthChecker
 from profkit.debug.jobs import Jobs
 from profkit.debug.pages import Pages
+from profkit.debug.probes import ROUTES as HEALTH
+from profkit.debug.probes import HealthEndpoint
 from profkit.debug.problems import Problem, not_found
 from profkit.debug.profiles import ROUTES as PROFILES
 from profkit.debug.reports import ROUTES as REPORTS
@@ -29,7 +33,7 @@ from profkit.debug.routing import DebugRoute, Resource
 from profkit.profiler import PerformanceProfiler
 from profkit_storage import ConfigurationError
 
-ROUTES: tuple[DebugRoute, ...] = (*REPORTS, *ACTIVITY, *PROFILES, *CAPTURES)
+ROUTES: tuple[DebugRoute, ...] = (*REPORTS, *ACTIVITY, *HEALTH, *PROFILES, *CAPTURES)
 """Every route there is: the application, the index and the tests are made from it."""
 
 
@@ -44,6 +48,9 @@ class DiagnosticEndpoints:
         config: the application's settings, shown masked: a dataclass, pydantic model, mapping, object or callable.
         pools: connection pools by name.
         environment: whether environment variables are shown too, masked.
+        checks: what `/health` runs; by default the event loop, the host's memory and the profile store.
+        probes: whether `/health/live`, `/health/ready` and `/health/startup` tell their status, and nothing else,
+            without credentials: for an orchestrator.
         enabled: whether there is anything here at all; if not, everything is 404.
         limits: how failed attempts are slowed and limited.
         allowed_hosts: names that must be in the Host header, `*.example.org` for all below one; any by default.
@@ -62,6 +69,8 @@ class DiagnosticEndpoints:
         config: object = None,
         pools: Mapping[str, object] | None = None,
         environment: bool = False,
+        checks: HealthChecker | None = None,
+        probes: bool = False,
         enabled: bool = True,
         limits: FailureLimits | None = None,
         allowed_hosts: Iterable[str] | None = None,
@@ -73,8 +82,20 @@ class DiagnosticEndpoints:
             )
         if not isinstance(cast("object", auth), Auth) or isinstance(auth, type):
             raise ConfigurationError(f"auth={auth!r} is not allowed: give a TokenAuth or CallableAuth")
+        if checks is not None and not isinstance(cast("object", checks), HealthChecker):
+            raise ConfigurationError(
+                f"checks of type {type(checks).__name__} is not allowed: give a HealthChecker"
+            )
+        if probes and checks is None:
+            raise ConfigurationError(
+                "probes=True without checks is not allowed: give a HealthChecker as checks"
+            )
         self.context = DebugContext(
-            profiler=profiler, config=config, pools=_checked_pools(pools), environment=environment
+            profiler=profiler,
+            config=config,
+            pools=_checked_pools(pools),
+            environment=environment,
+            checks=default_checks(profiler) if checks is None else checks,
         )
         self.enabled = enabled
         self._pages = Pages()
@@ -87,6 +108,7 @@ class DiagnosticEndpoints:
             self._pages,
             limits=limits or FailureLimits(),
             admission=Admission(allowed_hosts, allowed_networks),
+            probes=HealthEndpoint(checks) if checks is not None and probes else None,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

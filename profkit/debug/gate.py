@@ -17,6 +17,7 @@ from profkit.debug.auth import Auth, Principal
 from profkit.debug.context import DebugContext
 from profkit.debug.failures import Attempt, FailureLimits, Failures
 from profkit.debug.pages import Pages
+from profkit.debug.probes import PATHS
 from profkit.debug.problems import Problem, not_found
 from profkit.debug.routing import PRINCIPAL_KEY
 from profkit.debug.summary import mask_id
@@ -51,6 +52,7 @@ class Gate:
         *,
         limits: FailureLimits,
         admission: Admission,
+        probes: ASGIApp | None,
     ) -> None:
         self._app = app
         self._auth = auth
@@ -58,6 +60,7 @@ class Gate:
         self._pages = pages
         self._failures = Failures(limits)
         self._admission = admission
+        self._probes = probes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Never raises an `Exception` into the application it is mounted in."""
@@ -83,6 +86,9 @@ class Gate:
             await problem_answer(Request(scope), problem, self._context, self._pages)(
                 scope, receive, visit.send
             )
+            return
+        if self._probes is not None and _is_probe(scope, connection):
+            await self._probes(scope, receive, visit.send)
             return
         attempt = await self._attempt(connection)
         if attempt.wait and not self._auth.unguessable:
@@ -129,6 +135,12 @@ class Gate:
             for challenge in _CHALLENGES:
                 response.headers.append("www-authenticate", challenge)
         await response(scope, receive, visit.send)
+
+
+def _is_probe(scope: Scope, connection: HTTPConnection) -> bool:
+    """Tell whether a request is an orchestrator's: for a probe, and without credentials."""
+    path = str(scope["path"]).removeprefix(str(scope.get("root_path", "")))
+    return path in PATHS and "authorization" not in connection.headers
 
 
 class _Visit:
