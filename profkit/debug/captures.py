@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from profkit.debug.answers import answer
 from profkit.debug.context import DebugContext
+from profkit.debug.forms import FORMS, rendered
 from profkit.debug.memory import MAX_LINES, MAX_SECONDS, MIN_SECONDS, Busy, trace_memory
 from profkit.debug.negotiation import HTML
 from profkit.debug.problems import busy
@@ -29,7 +30,9 @@ _GRACE = 20.0
 
 async def capture(call: Call) -> Response:
     """Capture the whole process now; ends early when the caller goes away."""
-    seconds = call.parameters().number("seconds", 5.0, MIN_CAPTURE, MAX_CAPTURE)
+    parameters = call.parameters()
+    seconds = parameters.number("seconds", 5.0, MIN_CAPTURE, MAX_CAPTURE)
+    form = parameters.choice("format", FORMS)
     profiler = call.context.current_profiler()
     loops = (asyncio.get_running_loop(),)
     try:
@@ -42,10 +45,12 @@ async def capture(call: Call) -> Response:
     except CaptureBusy:
         raise busy("A capture of this process is going on, and there is one at a time.", 5) from None
     call.context.recent.append(profile)
+    if form is not None:
+        return await rendered(call.context.workers, profile, form)
     way = f"profile/{profile.id}"
     if call.wants == HTML:
         return Response(status_code=303, headers={"location": way})
-    links = {form: f"{way}?format={form}" for form in ("html", "pyinstrument", "speedscope", "json")}
+    links = {form: f"{way}?format={form}" for form in FORMS}
     described = await call.context.workers.run_alone(lambda: summary(profile, call.context.masker))
     data = {"id": profile.id, "stored": profiler.storage is not None, "links": links, "profile": described}
     return await answer(call, data, "report.html")
@@ -93,7 +98,7 @@ ROUTES = (
         scope=Scope.PROFILE,
         summary="capture the whole process now, for 0.1 to 60 seconds",
         handler=capture,
-        parameters=frozenset({"seconds"}),
+        parameters=frozenset({"seconds", "format"}),
         job="capture",
     ),
     DebugRoute(

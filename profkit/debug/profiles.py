@@ -9,6 +9,8 @@ from starlette.responses import Response
 
 from profkit.debug.answers import answer
 from profkit.debug.context import DebugContext
+from profkit.debug.forms import DOWNLOADS, FORMS, rendered
+from profkit.debug.negotiation import HTML
 from profkit.debug.parameters import Parameters
 from profkit.debug.problems import Problem, bad_parameter, not_found
 from profkit.debug.routing import Call, DebugRoute
@@ -16,18 +18,12 @@ from profkit.debug.scopes import Scope
 from profkit.debug.stored import newest
 from profkit.debug.summary import describe_entry, summary
 from profkit_storage import CorruptProfile, Profile, ProfileNotFound, ProfileQuery, StorageError
-from profkit_storage.formats import FORMATS, html
 from profkit_storage.ulid import is_ulid
 
 T = TypeVar("T")
 MAX_LISTED = 500
 FILTERS: Final = ("operation", "category", "service", "min_duration", "since", "until", "limit")
 _LOOK_TIMEOUT = 15.0
-_DOWNLOADS: Final = {
-    "pyinstrument": ("application/json", "pyisession"),
-    "speedscope": ("application/json", "speedscope.json"),
-    "json": ("application/json", "json"),
-}
 
 
 async def overview(call: Call) -> Response:
@@ -47,25 +43,35 @@ async def overview(call: Call) -> Response:
 
 
 async def profile(call: Call) -> Response:
-    """One profile: a summary, pyinstrument's page, or a file."""
-    parameters = call.parameters()
-    form = parameters.choice("format", ("html", *_DOWNLOADS))
-    if form in _DOWNLOADS:
+    """One profile: a summary, pyinstrument's page, a flame graph, or a file."""
+    form = call.parameters().choice("format", FORMS)
+    if form in DOWNLOADS:
         call.require(Scope.PROFILE)
     found = await _load(call)
-    workers = call.context.workers
-    if form is None:
-        described = await workers.run_alone(lambda: summary(found, call.context.masker))
-        return await answer(call, {"profile": described}, "profile.html")
-    if form == "html":
-        text = await workers.run_alone(lambda: html.render(found), within=_LOOK_TIMEOUT)
-        policy = await workers.run_alone(lambda: html.content_security_policy(text))
-        return Response(text, headers={"content-security-policy": policy}, media_type="text/html")
-    kind, ending = _DOWNLOADS[form]
-    headers = {"content-disposition": f'attachment; filename="{found.id}.{ending}"'}
-    file = await workers.run_alone(lambda: FORMATS[form](found), within=_LOOK_TIMEOUT)
-    content = file.encode("utf-8", "replace") if isinstance(file, str) else file
-    return Response(content, headers=headers, media_type=kind)
+    if form is not None:
+        return await rendered(call.context.workers, found, form)
+    described = await call.context.workers.run_alone(lambda: summary(found, call.context.masker))
+    return await answer(call, {"profile": described}, "profile.html")
+
+
+async def delete(call: Call) -> Response:
+    """Remove one profile from the store, and from the latest captures."""
+    call.parameters()
+    id, context = str(call.request.path_params["id"]), call.context
+    storage = context.current_profiler().storage
+    recent = [one for one in tuple(context.recent) if one.id == id]
+    for one in recent:
+        context.recent.remove(one)
+    gone = False
+    if storage is not None and is_ulid(id):
+        gone = await context.workers.run_alone(
+            lambda: _read(lambda: storage.delete(id)), within=_LOOK_TIMEOUT
+        )
+    if not gone and not recent:
+        raise not_found("There is no profile with this id in this process's store.")
+    if call.wants == HTML:
+        return Response(status_code=303, headers={"location": "../../profile"})
+    return await answer(call, {"id": id, "deleted": True}, "report.html")
 
 
 def _query(parameters: Parameters) -> ProfileQuery:
@@ -148,8 +154,15 @@ ROUTES = (
         method="GET",
         path="/profile/{id}",
         scope=Scope.READ,
-        summary="one profile: a summary, pyinstrument's view (format=html), or, with scope profile, a file to keep",
+        summary="one profile: a summary, a view (format=html or flamegraph), or, with scope profile, a file to keep",
         handler=profile,
         parameters=frozenset({"format"}),
+    ),
+    DebugRoute(
+        method="POST",
+        path="/profile/{id}/delete",
+        scope=Scope.MANAGE,
+        summary="remove one profile",
+        handler=delete,
     ),
 )

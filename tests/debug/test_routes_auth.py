@@ -48,7 +48,11 @@ WRONG: list[dict[str, str]] = [
     {"Authorization": "Basic bWU6d3JvbmctMDEyMzQ1Njc4OWFiY2RlZmdoaWo="},
     {"Cookie": "session=admin", "X-Forwarded-For": "127.0.0.1", "X-Forwarded-User": "root"},
 ]
-CAPTURES = {"POST /profile": "?seconds=0.1", "POST /memory/trace": "?seconds=1"}
+CAPTURES = {
+    "POST /profile": "?seconds=0.1",
+    "POST /memory/trace": "?seconds=1",
+    "POST /profile/settings": "?enabled=true",
+}
 
 
 def mounted(app: Any) -> tuple[Any, str, str]:

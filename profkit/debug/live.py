@@ -1,0 +1,87 @@
+"""The live settings: from how long on operations are slow, and whether they are watched at all."""
+
+from __future__ import annotations
+
+import logging
+
+from starlette.responses import Response
+
+from profkit.debug.answers import answer
+from profkit.debug.negotiation import HTML
+from profkit.debug.problems import Problem
+from profkit.debug.routing import Call, DebugRoute
+from profkit.debug.scopes import Scope
+from profkit_storage import ConfigurationError
+
+audit = logging.getLogger("profkit.audit")
+_MOST_SECONDS = 86_400.0
+_DEFAULT = "default"
+
+
+async def settings(call: Call) -> Response:
+    """Show what can be changed."""
+    call.parameters()
+    return await answer(call, _settings(call), "settings.html")
+
+
+async def change(call: Call) -> Response:
+    """Change it in this process, until it is configured again or ends."""
+    parameters = call.parameters()
+    enabled = parameters.choice("enabled", ("true", "false"))
+    name, text = parameters.text("name"), parameters.text("threshold")
+    if enabled is None and text is None:
+        raise Problem(422, "Give enabled (true or false), or threshold in seconds, for all or for a name.")
+    profiler = call.context.current_profiler()
+    if text is not None:
+        seconds = None if text == _DEFAULT else parameters.number("threshold", 0.0, 0.0, _MOST_SECONDS)
+        if seconds is None and name is None:
+            raise Problem(422, "threshold=default needs a name, whose own threshold is taken back.")
+        try:
+            profiler.set_threshold(seconds, name)
+        except ConfigurationError as error:
+            raise Problem(422, str(error)) from None
+    if enabled is not None:
+        profiler.enabled = enabled == "true"
+    mask = call.context.masker.mask_text
+    fields = {
+        "principal": call.principal.name,
+        "enabled": enabled,
+        "threshold": text,
+        "name": None if name is None else mask(name),
+    }
+    line = " ".join(f"{key}={value!a}" for key, value in fields.items() if value is not None)
+    audit.warning("changed: %s", line, extra={"audit": fields})
+    if call.wants == HTML:
+        return Response(status_code=303, headers={"location": "settings"})
+    return await answer(call, _settings(call), "settings.html")
+
+
+def _settings(call: Call) -> dict[str, object]:
+    """`{"enabled", "active", "threshold", "thresholds"}`: seconds, by operation or category."""
+    profiler = call.context.current_profiler()
+    mask = call.context.masker.mask_text
+    return {
+        "enabled": profiler.enabled,
+        "active": profiler.active,
+        "threshold": profiler.settings.threshold,
+        "thresholds": {mask(name): seconds for name, seconds in profiler.settings.thresholds.items()},
+    }
+
+
+ROUTES = (
+    DebugRoute(
+        method="GET",
+        path="/profile/settings",
+        scope=Scope.READ,
+        summary="from how long on operations are slow, and whether they are watched",
+        handler=settings,
+    ),
+    DebugRoute(
+        method="POST",
+        path="/profile/settings",
+        scope=Scope.MANAGE,
+        summary="change that in the live process, until it is configured again or ends",
+        handler=change,
+        parameters=frozenset({"enabled", "threshold", "name"}),
+    ),
+)
