@@ -18,6 +18,7 @@ if _missing:
 from profkit.debug.auth import Auth, CallableAuth, Principal, TokenAuth  # noqa: E402 - after the check
 from profkit.debug.context import DebugContext  # noqa: E402
 from profkit.debug.dependencies import DependencyChecker  # noqa: E402
+from profkit.debug.dump import dump  # noqa: E402
 from profkit.debug.endpoints import DiagnosticEndpoints  # noqa: E402
 from profkit.debug.failures import FailureLimits  # noqa: E402
 from profkit.debug.health import CheckResult, Health, HealthChecker  # noqa: E402
@@ -43,5 +44,6 @@ __all__ = [
     "Scope",
     "Token",
     "TokenAuth",
+    "dump",
     "serve",
 ]

@@ -7,8 +7,9 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import profkit
 from profkit.asgi import name_live_requests
@@ -22,8 +23,10 @@ from profkit.debug.threads import threads_report
 from profkit.debug.workers import Workers
 from profkit.masking import Masker, masker
 from profkit.profiler import PerformanceProfiler
-from profkit_storage import Profile
+from profkit_storage import ConfigurationError, Profile
 
+SECTIONS = ("operations", "recorder", "tasks", "threads", "connections", "memory", "configuration")
+"""What a snapshot holds, what is likely to be asked for first."""
 _RECENT = 3
 
 
@@ -87,6 +90,38 @@ class DebugContext:
         return threads_report(
             self.current_profiler(), masker=self.masker, state=state, name=name, limit=limit
         )
+
+    def snapshot(self, *sections: str) -> dict[str, object]:
+        """Return everything the routes show, or some `sections` of it, for a log line or a support bundle.
+
+        `{"answered_by", "taken_at", ...}` and the sections by name: operations, recorder, tasks, threads, connections,
+        memory, configuration. One that cannot be had is `{"error": ...}`. It takes up to some seconds, most of it for
+        memory and configuration.
+
+        Raises:
+            ConfigurationError: there is no section of this name.
+        """
+        unknown = [name for name in sections if name not in SECTIONS]
+        if unknown:
+            raise ConfigurationError(
+                f"section {unknown[0]!r} is not allowed: give any of {', '.join(SECTIONS)}"
+            )
+        taken: dict[str, object] = {
+            "answered_by": self._section(self.process),
+            "taken_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        }
+        for name in sections or SECTIONS:
+            collect: Callable[[], object] = (
+                self.current_profiler().stats if name == "recorder" else getattr(self, name)
+            )
+            taken[name] = self._section(collect)
+        return taken
+
+    def _section(self, collect: Callable[[], object]) -> object:
+        try:
+            return collect()
+        except Exception as error:  # noqa: BLE001 - the rest is worth having
+            return {"error": self.masker.mask_error(error)}
 
     def operations(self) -> list[dict[str, object]]:
         """Return what has not ended, the oldest first: at most 200, each with its stack as it is now."""
