@@ -127,9 +127,10 @@ class ProfilingMiddleware:
             operation.parent = None if outer is None or outer.ended else outer
             operation.children = operation.branches = operation.recording = None
             token = current.set(operation)
+            operation.coroutine = None
+            operation.started = perf_counter()
             coroutine = _coroutine(self.app(scope, receive, answer))
             operation.coroutine = ref(coroutine)
-            operation.started = perf_counter()
             profiler.registry.add(operation)
             if profiler.sampler.idle:
                 profiler.sampler.wake()

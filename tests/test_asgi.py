@@ -199,6 +199,7 @@ def test_an_application_may_raise_before_it_gives_one(
     with pytest.raises(LookupError, match="at once"):
         TestClient(ProfilingMiddleware(raises, profiler)).get("/")
     profiler.flush()
+    assert [profile.status for profile in kept] == [Status.ERROR]
     assert not profiler.registry
 
 

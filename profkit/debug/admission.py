@@ -13,12 +13,15 @@ from profkit_storage import ConfigurationError
 LOCAL_SOCKET = "unix"
 """Stands for peers that have no address: they came by a socket of the local file system."""
 
+_FORWARDED = ("x-forwarded-for", "forwarded")
+
 
 class Admission:
     """Host names and networks that are allowed; None allows any.
 
-    The peer is whom the server says it talks to. A server that takes that from a header of a proxy's (uvicorn does so
-    for a proxy on the same host, unless it runs with `--no-proxy-headers`) gives port 0: such a peer is not believed.
+    The peer is whom the server says it talks to. Some servers take that from a header of a proxy's (uvicorn does, for a
+    proxy on the same host), and nothing tells which do. So with `networks` whoever sends such a header is not admitted:
+    a proxy in front has a list of its own.
 
     Args:
         hosts: names as in the Host header, without a port; `*.example.org` stands for all below it.
@@ -33,9 +36,10 @@ class Admission:
             self._unix = LOCAL_SOCKET in words
             self._networks = tuple(_network(word) for word in words if word != LOCAL_SOCKET)
 
-    def admits(self, connection: HTTPConnection) -> bool:
-        """Tell whether a request may go on to be asked for its credentials."""
-        return self._admits_host(connection.headers.getlist("host")) and self._admits_peer(connection)
+    def admits(self, connection: HTTPConnection, *, by_any_name: bool = False) -> bool:
+        """Tell whether a request may go on to be asked for its credentials; `by_any_name` leaves its Host aside."""
+        named = by_any_name or self._admits_host(connection.headers.getlist("host"))
+        return named and self._admits_peer(connection)
 
     def _admits_host(self, given: list[str]) -> bool:
         if self._hosts is None:
@@ -50,11 +54,11 @@ class Admission:
     def _admits_peer(self, connection: HTTPConnection) -> bool:
         if self._networks is None:
             return True
+        if any(name in connection.headers for name in _FORWARDED):
+            return False
         peer = connection.client
         if peer is None or not peer.host:
             return self._unix
-        if not peer.port:
-            return False
         try:
             address = ip_address(peer.host.partition("%")[0])
         except ValueError:

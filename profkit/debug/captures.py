@@ -34,13 +34,12 @@ async def capture(call: Call) -> Response:
     seconds = parameters.number("seconds", 5.0, MIN_CAPTURE, MAX_CAPTURE)
     form = parameters.choice("format", FORMS)
     profiler = call.context.current_profiler()
-    loops = (asyncio.get_running_loop(),)
     try:
         profile = await _while_there(
             call.request,
             call.context,
             seconds,
-            lambda stop: profiler.capture(seconds, stop=stop, loops=loops),
+            lambda stop: profiler.capture(seconds, stop=stop),
         )
     except CaptureBusy:
         raise busy("A capture of this process is going on, and there is one at a time.", 5) from None

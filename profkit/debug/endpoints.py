@@ -51,12 +51,12 @@ class DiagnosticEndpoints:
         environment: whether environment variables are shown too, masked.
         checks: what `/health` runs; by default the event loop, the host's memory and the profile store.
         probes: whether `/health/live`, `/health/ready` and `/health/startup` tell their status, and nothing else,
-            without credentials: for an orchestrator.
+            without credentials and by whatever host name: for an orchestrator.
         enabled: whether there is anything here at all; if not, everything is 404.
         limits: how failed attempts are slowed and limited.
         allowed_hosts: names that must be in the Host header, `*.example.org` for all below one; any by default.
-        allowed_networks: where the peer's address must be, such as `10.0.0.0/8`, or `unix`; anywhere by default. What
-            a proxy says in a header is not believed.
+        allowed_networks: where the peer's address must be, such as `10.0.0.0/8`, or `unix`; anywhere by default. Who
+            comes with a proxy's X-Forwarded-For is not admitted: let the proxy have the list.
 
     Raises:
         ConfigurationError: no auth, or an argument that is not allowed.

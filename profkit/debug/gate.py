@@ -81,13 +81,14 @@ class Gate:
 
     async def _serve(self, visit: _Visit, scope: Scope, receive: Receive) -> None:
         connection = HTTPConnection(scope)
-        if not self._admission.admits(connection):
+        is_probe = self._probes is not None and _is_probe(scope, connection)
+        if not self._admission.admits(connection, by_any_name=is_probe):
             problem = Problem(403, "This is not answered to this address, or under this name.")
             await problem_answer(Request(scope), problem, self._context, self._pages)(
                 scope, receive, visit.send
             )
             return
-        if self._probes is not None and _is_probe(scope, connection):
+        if self._probes is not None and is_probe:
             await self._probes(scope, receive, visit.send)
             return
         attempt = await self._attempt(connection)

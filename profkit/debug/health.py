@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self, cast
 
-from profkit.debug.problems import Problem
 from profkit.debug.workers import Workers
 from profkit.masking import Masker, masker
 from profkit_storage import ConfigurationError
@@ -19,7 +18,6 @@ from profkit_storage import ConfigurationError
 _MAX_CHECKS = 100
 _MAX_MESSAGE = 200
 _MAX_NAME = 100
-_AT_ONCE = 16
 
 
 class Health(enum.StrEnum):
@@ -130,7 +128,7 @@ class HealthChecker:
         self._began = time.monotonic()
         self._checks: dict[str, _Registered] = {}
         self._started = False
-        self._workers = Workers(limit=_AT_ONCE, timeout=3600)
+        self._workers = Workers(limit=_MAX_CHECKS, timeout=3600)
 
     def add(
         self,
@@ -201,13 +199,22 @@ class HealthChecker:
 
     async def _run(self, one: _Registered) -> CheckResult:
         began = time.monotonic()
+        timeout = asyncio.timeout(one.timeout)
         try:
-            status, message = _read(await asyncio.wait_for(self._call(one), one.timeout))
-        except (TimeoutError, Problem) as error:
-            late = isinstance(error, Problem) or time.monotonic() - began >= one.timeout
-            message = f"took longer than {one.timeout:g} s" if late else self._masker.mask_error(error)
+            async with timeout:
+                status, message = _read(await self._call(one))
+        except TimeoutError as error:
             status = Health.UNHEALTHY
-        except Exception as error:  # noqa: BLE001 - the application's own check: that is what it tells
+            message = (
+                f"took longer than {one.timeout:g} s" if timeout.expired() else self._masker.mask_error(error)
+            )
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            status, message = Health.UNHEALTHY, self._masker.mask_error(error)
+        # A check that calls sys.exit would end the loop.
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the application's own check: that is what it tells
             status, message = Health.UNHEALTHY, self._masker.mask_error(error)
         now = time.monotonic()
         one.result = CheckResult(status, self._masker.mask_text(message)[:_MAX_MESSAGE], now - began)
@@ -219,14 +226,34 @@ class HealthChecker:
             getattr(one.check, "__call__", None)  # noqa: B004 - of an object, the function it has for that
         ):
             return await cast("Awaitable[object]", one.check())
+
+        def call() -> tuple[object, BaseException | None]:
+            try:
+                return one.check(), None
+            except BaseException as error:  # noqa: BLE001 - a future takes no StopIteration, and no sys.exit
+                return None, error
+
         # One thread a check: one that hangs is not called again until it has come back.
-        found: object = await self._workers.run(one.name, one.check)
+        found, error = await self._workers.run(one.name, call)
+        if error is not None:
+            raise (
+                error
+                if isinstance(error, Exception) and not isinstance(error, StopIteration)
+                else _Broken(error)
+            )
         return await cast("Awaitable[object]", found) if inspect.isawaitable(found) else found
+
+
+class _Broken(Exception):
+    """What a check raised that no coroutine may."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(f"{type(error).__name__} {error}")
 
 
 def _read(outcome: object) -> tuple[Health, str]:
     if isinstance(outcome, CheckResult):
-        return outcome.status, outcome.message
+        return Health(outcome.status), str(outcome.message)
     if isinstance(outcome, Health):
         return outcome, ""
     if isinstance(outcome, str):

@@ -31,6 +31,10 @@ async def change(call: Call) -> Response:
     name, text = parameters.text("name"), parameters.text("threshold")
     if enabled is None and text is None:
         raise Problem(422, "Give enabled (true or false), or threshold in seconds, for all or for a name.")
+    if name is not None and text is None:
+        raise Problem(
+            422, "A name is for a threshold: give threshold too. Watching is turned off for all or none."
+        )
     profiler = call.context.current_profiler()
     if text is not None:
         seconds = None if text == _DEFAULT else parameters.number("threshold", 0.0, 0.0, _MOST_SECONDS)

@@ -12,7 +12,7 @@ from profkit.debug.context import DebugContext
 from profkit.debug.forms import DOWNLOADS, FORMS, rendered
 from profkit.debug.negotiation import HTML
 from profkit.debug.parameters import Parameters
-from profkit.debug.problems import Problem, bad_parameter, not_found
+from profkit.debug.problems import Problem, bad_parameter, not_found, overloaded
 from profkit.debug.routing import Call, DebugRoute
 from profkit.debug.scopes import Scope
 from profkit.debug.stored import newest
@@ -24,6 +24,7 @@ T = TypeVar("T")
 MAX_LISTED = 500
 FILTERS: Final = ("operation", "category", "service", "min_duration", "since", "until", "limit")
 _LOOK_TIMEOUT = 15.0
+_STORED_WITHIN = 5.0
 
 
 async def overview(call: Call) -> Response:
@@ -58,16 +59,20 @@ async def delete(call: Call) -> Response:
     """Remove one profile from the store, and from the latest captures."""
     call.parameters()
     id, context = str(call.request.path_params["id"]), call.context
-    storage = context.current_profiler().storage
-    recent = [one for one in tuple(context.recent) if one.id == id]
-    for one in recent:
-        context.recent.remove(one)
+    profiler = context.current_profiler()
+    storage = profiler.storage
     gone = False
     if storage is not None and is_ulid(id):
+        # It may be on its way to the store still, a capture just made for one.
+        if not await context.workers.run_alone(lambda: profiler.flush(_STORED_WITHIN), within=_LOOK_TIMEOUT):
+            raise overloaded("Profiles are still being stored.")
         gone = await context.workers.run_alone(
             lambda: _read(lambda: storage.delete(id)), within=_LOOK_TIMEOUT
         )
-    if not gone and not recent:
+    for one in [one for one in tuple(context.recent) if one.id == id]:
+        context.recent.remove(one)
+        gone = True
+    if not gone:
         raise not_found("There is no profile with this id in this process's store.")
     if call.wants == HTML:
         return Response(status_code=303, headers={"location": "../../profile"})

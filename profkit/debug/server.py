@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
 import ipaddress
@@ -21,9 +22,8 @@ from profkit_storage import ConfigurationError
 logger = logging.getLogger("profkit")
 _MAX_CONNECTIONS = 64
 _IDLE = 5
-"""Seconds after which a connection that asks for nothing is closed."""
+"""Seconds after which a connection is closed on which nothing, or not the whole head of a request, has come."""
 _BACKLOG = 64
-_STARTS_WITHIN = 10.0
 
 
 class DebugServer:
@@ -122,6 +122,22 @@ def _server(app: ASGIApp) -> Any:  # noqa: ANN401 - uvicorn's, imported only her
             super().__init__(*args, **kwargs)
             self.access_log = False
 
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            if len(self.connections) > _MAX_CONNECTIONS:
+                transport.close()
+            else:
+                self.loop.call_later(_IDLE, self._close_if_idle, None)
+
+        def _close_if_idle(self, before: Any) -> None:  # noqa: ANN401 - uvicorn's; a request from its whole head on
+            cycle: Any = self.cycle
+            if self.transport.is_closing():
+                return
+            if cycle is before and (cycle is None or cycle.response_complete):
+                self.transport.close()
+            else:
+                self.loop.call_later(_IDLE, self._close_if_idle, cycle)
+
     config = uvicorn.Config(
         app,
         http=Protocol,
@@ -131,7 +147,6 @@ def _server(app: ASGIApp) -> Any:  # noqa: ANN401 - uvicorn's, imported only her
         proxy_headers=False,
         ws="none",
         loop="asyncio",
-        limit_concurrency=_MAX_CONNECTIONS,
         timeout_keep_alive=_IDLE,
         timeout_graceful_shutdown=1,
     )

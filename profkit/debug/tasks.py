@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from time import perf_counter
 from types import FrameType
 from typing import Any, NamedTuple, cast
 from weakref import WeakKeyDictionary, ref
 
-from profkit.debug.stacks import stack_lines
+from profkit.debug.stacks import StackLines
 from profkit.debug.summary import mask_id
 from profkit.handover.work import of_tasks
 from profkit.masking import Masker
@@ -45,14 +46,22 @@ class TaskAges:
 
 
 class _Seen(NamedTuple):
-    """A task, the innermost operation it works for, and in how many seconds its timer is due, if it has one."""
+    """What a task is at the moment: texts, masked, and a weak reference.
 
-    task: Task
+    Nothing here keeps a task alive: its end would otherwise run in this thread. `timer` is in how many seconds what it
+    waits for is due, `limit` when its time is over.
+    """
+
+    task: ref[Task]
+    name: str
+    coroutine: str
     state: str
     operation: Operation | None
     age: float
     exact: bool
+    waits_for: str
     timer: float | None
+    limit: float | None
 
 
 def tasks_report(
@@ -74,43 +83,75 @@ def tasks_report(
     now = perf_counter()
     loops = loops_with_tasks()
     owners = _owners(profiler.registry.copy())
-    seen = [one for loop in loops for one in _look(loop, owners, ages, now)]
-    matching = [one for one in seen if state in {None, one.state} and _is_named(one.task, name)]
+    seen = [one for loop in loops for one in _look(loop, owners, ages, now, masker)]
+    matching = [one for one in seen if state in {None, one.state} and _is_named(one, name)]
     matching.sort(key=lambda one: (STATES.index(one.state), -one.age))
     shown = matching[:limit]
     stacks = _stacks([one.task for one in shown], profiler.sampler)
+    lines = StackLines(profiler.sampler.codes, masker)
     counts = Counter(one.state for one in seen)
     return {
         "total": len(seen),
         "loops": len(loops),
         "states": {one: counts[one] for one in STATES if counts[one]},
         "left_out": len(matching) - len(shown),
-        "tasks": [_row(one, stack, masker) for one, stack in zip(shown, stacks, strict=True)],
+        "tasks": [_row(one, lines.of(stack), masker) for one, stack in zip(shown, stacks, strict=True)],
     }
 
 
 def _look(
-    loop: asyncio.AbstractEventLoop, owners: Mapping[int, Operation], ages: TaskAges, now: float
+    loop: asyncio.AbstractEventLoop,
+    owners: Mapping[int, Operation],
+    ages: TaskAges,
+    now: float,
+    masker: Masker,
 ) -> Iterable[_Seen]:
     due = timers(loop)
     running = asyncio.current_task(loop)
-    for task in list(asyncio.all_tasks(loop))[:_MOST_LOOKED_AT]:
-        waiter = getattr(task, "_fut_waiter", None)
-        timer = due.get(id(waiter), due.get(id(task)))
-        if task is running:
-            state = "running"
-        elif waiter is None or waiter.done() or (timer is not None and timer < 0):
-            state = "starved"
-        else:
-            state = "waiting"
-        owner = owners.get(id(task))
-        yield _Seen(task, state, owner, *ages.of(task, owner, now), timer)
+    tasks = list(asyncio.all_tasks(loop))
+    try:
+        for number in range(min(len(tasks), _MOST_LOOKED_AT)):
+            yield _see(tasks[number], tasks[number] is running, due, owners, ages, now, masker)
+    finally:
+        # The last reference to a task that has failed is dropped by its own loop, which tells of it.
+        with suppress(RuntimeError):  # it is closed
+            loop.call_soon_threadsafe(tasks.clear)
 
 
-def _is_named(task: Task, text: str | None) -> bool:
-    return text is None or any(
-        text.lower() in one.lower() for one in (task.get_name(), _coroutine_name(task.get_coro()))
+def _see(  # noqa: PLR0917 - one call
+    task: Task,
+    runs: bool,  # noqa: FBT001
+    due: Mapping[int, float],
+    owners: Mapping[int, Operation],
+    ages: TaskAges,
+    now: float,
+    masker: Masker,
+) -> _Seen:
+    waiter: Any = getattr(task, "_fut_waiter", None)
+    timer = None if waiter is None else due.get(id(waiter))
+    if runs:
+        state = "running"
+    elif waiter is None or waiter.done() or (timer is not None and timer < 0):
+        state = "starved"
+    else:
+        state = "waiting"
+    owner = owners.get(id(task))
+    return _Seen(
+        ref(task),
+        masker.mask_text(task.get_name()),
+        masker.mask_text(_coroutine_name(task.get_coro())),
+        state,
+        owner,
+        *ages.of(task, owner, now),
+        "" if runs else masker.mask_text(_waits_for(waiter)),
+        timer,
+        due.get(id(task)),
     )
+
+
+def _is_named(one: _Seen, text: str | None) -> bool:
+    """Tell whether a text is in what is shown: in a name unmasked, one could look for what is hidden, bit by bit."""
+    return text is None or text.lower() in one.name.lower() or text.lower() in one.coroutine.lower()
 
 
 def _coroutine_name(coroutine: object) -> str:
@@ -127,22 +168,23 @@ def _owners(operations: Iterable[Operation]) -> dict[int, Operation]:
     return owners
 
 
-def _stacks(tasks: list[Task], sampler: Sampler) -> list[list[str]]:
+def _stacks(tasks: list[ref[Task]], sampler: Sampler) -> list[list[int]]:
     with sampler.lock:
         return sampler.without_collections(lambda: _walk(tasks, sampler))
 
 
-def _walk(tasks: list[Task], sampler: Sampler) -> list[list[str]]:
+def _walk(tasks: list[ref[Task]], sampler: Sampler) -> list[list[int]]:
     view = sampler.view()
     try:
-        return [stack_lines(_places(task, view), sampler.codes) for task in tasks]
+        return [_places(task, view) for task in tasks]
     finally:
         view.close()
 
 
-def _places(task: Task, view: View) -> list[int]:
-    """Return a task's stack, leaf first: what it awaits, or where its thread is."""
-    coroutine = task.get_coro()
+def _places(reference: ref[Task], view: View) -> list[int]:
+    """Return a task's stack, leaf first: what it awaits, or where its thread is; nothing if it has ended."""
+    task = reference()
+    coroutine = None if task is None else task.get_coro()
     frame: FrameType | None = getattr(coroutine, "cr_frame", None)
     stack = view.find(frame) if getattr(coroutine, "cr_running", False) and frame is not None else None
     return stack or await_stack(coroutine, view.codes) or []
@@ -152,26 +194,37 @@ def _row(seen: _Seen, stack: list[str], masker: Masker) -> dict[str, object]:
     operation = seen.operation
     request = None if operation is None else request_of(operation)
     return {
-        "name": masker.mask_text(seen.task.get_name()),
-        "coroutine": masker.mask_text(_coroutine_name(seen.task.get_coro())),
+        "name": seen.name,
+        "coroutine": seen.coroutine,
         "state": seen.state,
         "age": round(seen.age, 3),
         "age_is": "exact" if seen.exact else "at least",
-        "waits_for": masker.mask_text(_waits_for(seen)),
+        "waits_for": _described(seen, stack),
         "operation": None if operation is None else masker.mask_text(operation.tally.name),
         "request_id": mask_id(request.request_id, masker) if request else None,
-        "stack": [masker.mask_text(line) for line in stack],
+        "stack": stack,
     }
 
 
-def _waits_for(seen: _Seen) -> str:
-    waiter = getattr(seen.task, "_fut_waiter", None)
-    if seen.state == "running":
-        return ""
-    if waiter is None or (waiter.done() and seen.timer is None):
+def _described(seen: _Seen, stack: list[str]) -> str:
+    """Return what a task waits for, with its timer: that of a sleep, or one that only limits the wait."""
+    limit = seen.limit
+    what = seen.waits_for
+    if seen.timer is not None and seen.state != "running":
+        if stack and stack[-1].startswith("sleep ("):
+            what = (
+                f"a timer, in {seen.timer:.1f} s" if seen.timer >= 0 else f"a timer, {-seen.timer:.1f} s ago"
+            )
+        else:
+            limit = seen.timer if limit is None else min(limit, seen.timer)
+    return (
+        what if limit is None else f"{what}, for {max(0.0, limit):.1f} s more at the most".removeprefix(", ")
+    )
+
+
+def _waits_for(waiter: Any) -> str:  # noqa: ANN401 - a future of any kind
+    if waiter is None or waiter.done():
         return "its turn"
-    if seen.timer is not None:
-        return f"a timer, in {seen.timer:.1f} s" if seen.timer >= 0 else f"a timer, {-seen.timer:.1f} s ago"
     if isinstance(waiter, asyncio.Task):
         return f"task {waiter.get_name()}"
     gathered = getattr(waiter, "_children", None)

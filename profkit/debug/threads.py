@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from profkit.debug.stacks import stack_lines
+from profkit.debug.stacks import StackLines
 from profkit.masking import Masker
 from profkit.operations import Operation
 from profkit.profiler import PerformanceProfiler
@@ -22,9 +22,6 @@ MAX_THREADS = 1_000
 _LOOKED_AT_FOR = 0.02
 """Seconds between two readings of each thread's clock."""
 _RUNNING_SHARE = 0.2
-
-
-_OURS = (*OWN_THREADS, "profkit-debug")
 
 
 class _Thread(NamedTuple):
@@ -53,15 +50,18 @@ def threads_report(
     """
     threads = _threads()
     states, cpu = _states(threads)
+    shown_as = {one.ident: masker.mask_text(one.name) for one in threads}
     matching = [
         one
         for one in threads
-        if state in {None, states[one.ident]} and (name is None or name.lower() in one.name.lower())
+        if state in {None, states[one.ident]}
+        and (name is None or name.lower() in shown_as[one.ident].lower())
     ]
     matching.sort(key=lambda one: (states[one.ident] != "running", one.name))
     shown = matching[:limit]
     working = _working(profiler.registry.copy())
     stacks = _stacks(shown, profiler.sampler)
+    lines = StackLines(profiler.sampler.codes, masker)
     counts = Counter(states.values())
     return {
         "total": len(threads),
@@ -69,14 +69,14 @@ def threads_report(
         "left_out": len(matching) - len(shown),
         "threads": [
             {
-                "name": masker.mask_text(one.name),
+                "name": shown_as[one.ident],
                 "daemon": one.daemon,
                 "native_id": one.native_id,
                 "state": states[one.ident],
                 "cpu": None if cpu[one.ident] is None else round(cpu[one.ident] or 0.0, 3),
-                "profkit": one.name.startswith(_OURS),
+                "profkit": one.name in OWN_THREADS,
                 "operations": [masker.mask_text(operation) for operation in working.get(one.ident, ())],
-                "stack": [masker.mask_text(line) for line in stack],
+                "stack": lines.of(stack),
             }
             for one, stack in zip(shown, stacks, strict=True)
         ],
@@ -129,14 +129,14 @@ def _working(operations: Iterable[Operation]) -> dict[int, list[str]]:
     return found
 
 
-def _stacks(threads: Iterable[_Thread], sampler: Sampler) -> list[list[str]]:
+def _stacks(threads: Iterable[_Thread], sampler: Sampler) -> list[list[int]]:
     with sampler.lock:
         return sampler.without_collections(lambda: _walk(threads, sampler))
 
 
-def _walk(threads: Iterable[_Thread], sampler: Sampler) -> list[list[str]]:
+def _walk(threads: Iterable[_Thread], sampler: Sampler) -> list[list[int]]:
     view = sampler.view()
     try:
-        return [stack_lines(view.walk(one.ident).places, sampler.codes) for one in threads]
+        return [view.walk(one.ident).places for one in threads]
     finally:
         view.close()

@@ -22,7 +22,9 @@ _MAX_BRANCHES = 500
 _RUNNING_SHARE = 0.2
 """A sample of which the thread used this share on the CPU was running: on a crowded machine a busy thread gets no
 more, and one that blocks uses next to nothing."""
-OWN_THREADS = frozenset({"profkit-sampler", "profkit-recorder", "profkit-capture"})
+OWN_THREADS = frozenset({
+    "profkit-sampler", "profkit-recorder", "profkit-capture", "profkit-debug", "profkit-debug-server",
+})  # fmt: skip
 
 
 class Capture:

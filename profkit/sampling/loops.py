@@ -57,7 +57,8 @@ def due_timers(loop: asyncio.AbstractEventLoop | None) -> Iterator[tuple[int, fl
 def _woken_by(timer: Any) -> Iterator[int]:  # noqa: ANN401 - a TimerHandle, whose inside has no types
     """Yield the ids of the future that a timer resolves, or of the task that a timeout cancels."""
     for argument in getattr(timer, "_args", None) or ():
-        yield id(argument)
+        if argument is not None:  # the result of a sleep
+            yield id(argument)
     task = getattr(getattr(getattr(timer, "_callback", None), "__self__", None), "_task", None)
     if task is not None:
         yield id(task)

@@ -39,6 +39,8 @@ def walk(frame: FrameType | None, codes: CodeTable, parents: Iterable[FrameType]
     places: list[int] = []
     lengths: dict[int, int] = {}
     for innermost in (frame, *parents):
+        if id(innermost) in lengths:  # switched to between the two looks
+            break
         frame = innermost
         while frame is not None:
             index = indexes.get(id(frame.f_code))

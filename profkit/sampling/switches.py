@@ -77,8 +77,10 @@ def parents(ident: int) -> Iterator[FrameType]:
 def suspended(coroutine: CoroutineType[Any, Any, Any]) -> list[FrameType]:
     """Return the frames, outermost first, of the greenlet that a suspended coroutine named `SPAWNING` runs."""
     frames: list[FrameType] = []
+    kind = getattr(sys.modules.get("greenlet"), "greenlet", None)
     for local in gc.get_referents(coroutine):  # its local variables
-        frame = getattr(local, "gr_frame", None)
+        # By their type alone: to ask one for an attribute might run its code.
+        frame = local.gr_frame if kind is not None and issubclass(type(local), kind) else None
         while isinstance(frame, FrameType):
             frames.append(frame)
             frame = frame.f_back

@@ -142,7 +142,57 @@ def test_a_timer_tells_when_it_is_due(context: DebugContext) -> None:
         rows = by_name(context.tasks())
     assert rows["sleeps"]["waits_for"].startswith(("a timer, in 59", "a timer, in 60"))
     assert rows["sleeps"]["coroutine"] == "sleep"
-    assert rows["timed"]["stack"]
+    assert rows["timed"]["waits_for"].endswith(" s more at the most")
+    assert "task Task-" in rows["timed"]["waits_for"] or "a future" in rows["timed"]["waits_for"]
+
+
+def test_a_filter_finds_nothing_that_is_hidden(
+    context: DebugContext, debug_client: TestClient, bearer: Headers
+) -> None:
+    async def main() -> None:
+        tasks.append(asyncio.create_task(asyncio.sleep(60), name="job token=hunter2secret"))
+
+    tasks: list[Any] = []
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait, name="job token=hunter2secret")
+    thread.start()
+    with running(main):
+        for kind in ("tasks", "threads"):
+            found = debug_client.get(f"/{kind}?name=job token", headers=bearer("reader")).json()[kind]
+            assert [row["name"] for row in found] == ["job token=***"]
+            assert not debug_client.get(f"/{kind}?name=hunter2", headers=bearer("reader")).json()[kind]
+    over.set()
+    thread.join()
+
+
+def test_what_a_failed_task_leaves_is_told_by_its_own_loop(context: DebugContext) -> None:
+    async def fails() -> None:
+        await asyncio.sleep(0.02)
+        raise LookupError("nobody asks for this")
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(
+            lambda *_: told.append(threading.current_thread().name)
+        )
+        for _ in range(200):
+            asyncio.create_task(fails())  # noqa: RUF006 - nobody keeps it
+        await asyncio.sleep(0.2)
+
+    told: list[str] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            context.tasks(limit=1000)
+
+    asking = threading.Thread(target=ask, name="asks")
+    asking.start()
+    with running(main):
+        time.sleep(0.3)
+    over.set()
+    asking.join()
+    assert told
+    assert told.count("asks") <= 0.02 * len(told)
 
 
 def test_many_are_bounded_and_filtered(

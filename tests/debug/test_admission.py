@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from starlette.requests import HTTPConnection
 from starlette.testclient import TestClient
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from profkit.debug import DiagnosticEndpoints, TokenAuth
 from profkit.debug.admission import Admission
@@ -19,7 +20,6 @@ HEADERS = {"Authorization": f"Bearer {TOKENS['all']}"}
 
 def connection(*hosts: str, client: tuple[str, int] | None = ("10.1.2.3", 4000)) -> HTTPConnection:
     headers = [(b"host", host.encode()) for host in hosts]
-    headers.append((b"x-forwarded-for", b"10.9.9.9"))
     headers.append((b"x-forwarded-host", b"debug.example.org"))
     return HTTPConnection({"type": "http", "headers": headers, "client": client})
 
@@ -59,7 +59,7 @@ def test_only_these_names(hosts: list[str], admitted: bool) -> None:
         (("fd00::1%eth0", 4000), True),
         (("127.0.0.1", 4000), False),
         (("11.0.0.1", 4000), False),
-        (("10.1.2.3", 0), False),  # an address that a header told the server
+        (("10.1.2.3", 0), True),
         (("testclient", 4000), False),
         (("", 0), False),
         (None, False),
@@ -67,6 +67,19 @@ def test_only_these_names(hosts: list[str], admitted: bool) -> None:
 )
 def test_only_from_these_networks(client: tuple[str, int] | None, admitted: bool) -> None:
     assert Admission(None, ["10.0.0.0/8", "fd00::/8"]).admits(connection("x", client=client)) is admitted
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
+def test_an_address_that_a_header_told_the_server_opens_nothing(header: str, token_auth: TokenAuth) -> None:
+    endpoints = DiagnosticEndpoints(auth=token_auth, limits=NO_DELAY, allowed_networks=["10.0.0.0/8"])
+    believing = ProxyHeadersMiddleware(endpoints, "192.0.2.1")
+    client = TestClient(believing, client=("192.0.2.1", 5000))
+    told = {header: "10.0.0.5:1234" if header == "X-Forwarded-For" else "for=10.0.0.5"}
+    assert client.get("/config", headers={**HEADERS, **told}).status_code == 403
+    assert (
+        TestClient(endpoints, client=("10.0.0.5", 1)).get("/config", headers={**HEADERS, **told}).status_code
+        == 403
+    )
 
 
 def test_a_socket_of_the_file_system_has_a_name_of_its_own() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -53,6 +54,14 @@ async def later() -> bool:
     return False
 
 
+async def exits() -> None:
+    sys.exit(3)
+
+
+async def cancels() -> None:
+    raise asyncio.CancelledError
+
+
 class Degraded:
     async def __call__(self) -> Health:
         return Health.DEGRADED
@@ -73,6 +82,12 @@ class Degraded:
         (lambda: 3, "unhealthy", "the check returned int: give None, a bool, a text or a CheckResult"),
         (refuses, "unhealthy", "ConnectionError: no route to postgres://***@db:5432/shop"),
         (lambda: "x" * 1000, "healthy", "x" * 200),
+        (lambda: CheckResult("unhealthy", 3), "unhealthy", "3"),  # type: ignore[arg-type]
+        (lambda: CheckResult("fine"), "unhealthy", "ValueError: 'fine' is not a valid Health"),  # type: ignore[arg-type]
+        (lambda: sys.exit(3), "unhealthy", "_Broken: SystemExit 3"),
+        (lambda: next(iter(())), "unhealthy", "_Broken: StopIteration"),
+        (exits, "unhealthy", "SystemExit: 3"),
+        (cancels, "unhealthy", "CancelledError"),
     ],
 )
 def test_what_a_check_may_say(check: Any, status: str, message: str) -> None:
@@ -107,6 +122,15 @@ def test_they_run_together_each_with_its_time() -> None:
     assert found["status"] == "unhealthy"
     late = {name for name, one in found["checks"].items() if one["message"] == "took longer than 0.3 s"}
     assert late == {"hangs", "waits"}
+
+
+def test_a_hundred_at_once_are_all_run() -> None:
+    checker = HealthChecker()
+    for number in range(100):
+        checker.add(f"check {number}", lambda: time.sleep(0.05))
+    assert run(checker)["status"] == "healthy"
+    with pytest.raises(ConfigurationError, match="one too many"):
+        checker.add("more", fine)
 
 
 def test_one_that_hangs_is_not_called_again_until_it_comes_back() -> None:

@@ -69,6 +69,7 @@ def test_watching_is_turned_off_and_on(
         ("threshold=nan", "a number from 0"),
         ("threshold=default", "needs a name"),
         ("enabled=yes", "true, false"),
+        ("enabled=false&name=llm", "give threshold too"),
         ("enabled=true&interval=1", "enabled, name, threshold"),
     ],
 )
@@ -153,7 +154,13 @@ def test_a_profile_is_removed_for_good(
     assert debug_client.post("/profile/..%2f..%2fetc/delete", headers=bearer()).status_code == 404
 
 
-def test_a_capture_made_here_is_removed_too(debug_client: TestClient, bearer: Headers) -> None:
+def test_a_capture_made_here_is_removed_too(
+    debug_client: TestClient, live_profiler: PerformanceProfiler, bearer: Headers
+) -> None:
     id = debug_client.post("/profile?seconds=0.1", headers=bearer()).json()["id"]
     assert debug_client.post(f"/profile/{id}/delete", headers=bearer()).status_code == 200
     assert debug_client.get(f"/profile/{id}", headers=bearer()).status_code == 404
+    assert live_profiler.flush()
+    assert debug_client.get(f"/profile/{id}", headers=bearer()).status_code == 404, (
+        "it was on its way to the store"
+    )

@@ -11,6 +11,7 @@ import threading
 import time
 
 import httpx
+import psutil
 import pytest
 
 from profkit import PerformanceProfiler
@@ -23,6 +24,14 @@ HEADERS = {"Authorization": f"Bearer {TOKENS['all']}"}
 
 def _servers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "profkit-debug-server"]
+
+
+def _open_connections(server: DebugServer) -> int:
+    return sum(
+        one.laddr.port == server.port and one.status == psutil.CONN_ESTABLISHED
+        for one in psutil.Process().net_connections("tcp")
+        if one.raddr
+    )
 
 
 @pytest.fixture
@@ -94,11 +103,22 @@ def test_the_applications_access_log_stays_as_it_is(
     assert any("path='/config'" in line for line in said), "the audit record"
 
 
-def test_clients_that_never_ask_are_bounded_and_close_waits_for_none(auth: TokenAuth) -> None:
+def test_clients_that_never_ask_are_bounded_and_close_waits_for_none(
+    auth: TokenAuth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("profkit.debug.server._IDLE", 0.5)
     server = serve(auth=auth)
-    idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(80)]
-    for number, one in enumerate(idle):
+    idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(150)]
+    for number, one in enumerate(idle[:60]):
+        one.settimeout(10)
         one.sendall(b"GET / HTTP/1.1\r\nX-Slow: " if number % 2 else b"")
+    time.sleep(0.2)
+    assert _open_connections(server) <= 64, "no more, however many come"
+    give_up = time.monotonic() + 10
+    while _open_connections(server) and time.monotonic() < give_up:
+        time.sleep(0.1)
+    assert not _open_connections(server)
+    assert httpx.get(server.url, headers=HEADERS).status_code == 200
     with socket.create_connection(("127.0.0.1", server.port)) as huge:
         huge.settimeout(10)
         huge.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Huge: " + b"x" * 200_000)

@@ -101,13 +101,15 @@ class Connection:
     def _new_client(self) -> S3Client:
         try:
             # A session of its own: the default one is not to be used by two threads at once.
-            known: Any = botocore.session.Session()
-            known.register_component("data_loader", _loader(known.get_config_variable("data_path")))
+            known: Any = botocore.session.Session(profile=self._address.profile or None)
+            loader = _loader(known.get_config_variable("data_path"))
+            known.register_component("data_loader", loader)
             session: Any = Session(
                 botocore_session=known,
                 profile_name=self._address.profile or None,
                 region_name=self._address.region or None,
             )
+            loader.search_paths[:] = dict.fromkeys(loader.search_paths)  # each session adds boto3's once more
             client = cast(
                 "S3Client",
                 session.client("s3", endpoint_url=self._address.endpoint_url or None, config=self._config()),
