@@ -38,6 +38,29 @@ def _memory(answer: httpx.Response) -> str:
     return f"{document['process']['rss'] / 1e6:.0f} MB resident, {commonest['count']:,} {commonest['type']} objects"
 
 
+def _tasks(answer: httpx.Response) -> str:
+    document = answer.json()
+    oldest = document["tasks"][-1]
+    states = ", ".join(f"{count} {state}" for state, count in document["states"].items())
+    return f"{document['total']} tasks: {states}; {oldest['coroutine']} waits for {oldest['waits_for']}"
+
+
+def _threads(answer: httpx.Response) -> str:
+    document = answer.json()
+    ours = sum(row["profkit"] for row in document["threads"])
+    return f"{document['total']} threads, {ours} of them profkit's"
+
+
+def _health(answer: httpx.Response) -> str:
+    document = answer.json()
+    return f"{document['status']}: {', '.join(document['checks']) or 'nothing to check'}"
+
+
+def _settings(answer: httpx.Response) -> str:
+    document = answer.json()
+    return f"slow from {document['threshold']:g} s on"
+
+
 def _profiles(answer: httpx.Response) -> str:
     document = answer.json()
     newest = document["stored"]["profiles"][:1]
@@ -66,6 +89,13 @@ _SIGHTS: dict[tuple[str, str], Callable[[httpx.Response], str]] = {
     ("GET", "/config"): _config,
     ("GET", "/connections"): _connections,
     ("GET", "/memory"): _memory,
+    ("GET", "/tasks"): _tasks,
+    ("GET", "/threads"): _threads,
+    ("GET", "/health"): _health,
+    ("GET", "/health/live"): _health,
+    ("GET", "/health/ready"): _health,
+    ("GET", "/health/startup"): _health,
+    ("GET", "/profile/settings"): _settings,
     ("GET", "/profile"): _profiles,
     ("GET", "/profile/{id}"): _page,
     ("POST", "/profile"): _capture,
