@@ -87,15 +87,14 @@ def tasks_report(
     matching = [one for one in seen if state in {None, one.state} and _is_named(one, name)]
     matching.sort(key=lambda one: (STATES.index(one.state), -one.age))
     shown = matching[:limit]
-    stacks = _stacks([one.task for one in shown], profiler.sampler)
-    lines = StackLines(profiler.sampler.codes, masker)
+    stacks = _stacks([one.task for one in shown], profiler.sampler, masker)
     counts = Counter(one.state for one in seen)
     return {
         "total": len(seen),
         "loops": len(loops),
         "states": {one: counts[one] for one in STATES if counts[one]},
         "left_out": len(matching) - len(shown),
-        "tasks": [_row(one, lines.of(stack), masker) for one, stack in zip(shown, stacks, strict=True)],
+        "tasks": [_row(one, stack, masker) for one, stack in zip(shown, stacks, strict=True)],
     }
 
 
@@ -168,9 +167,11 @@ def _owners(operations: Iterable[Operation]) -> dict[int, Operation]:
     return owners
 
 
-def _stacks(tasks: list[ref[Task]], sampler: Sampler) -> list[list[int]]:
-    with sampler.lock:
-        return sampler.without_collections(lambda: _walk(tasks, sampler))
+def _stacks(tasks: list[ref[Task]], sampler: Sampler, masker: Masker) -> list[list[str]]:
+    with sampler.lock:  # not for longer than it takes: the sampler waits
+        lines = StackLines(sampler.codes, masker)
+        stacks = sampler.without_collections(lambda: _walk(tasks, sampler))
+    return [lines.of(stack) for stack in stacks]
 
 
 def _walk(tasks: list[ref[Task]], sampler: Sampler) -> list[list[int]]:

@@ -60,8 +60,7 @@ def threads_report(
     matching.sort(key=lambda one: (states[one.ident] != "running", one.name))
     shown = matching[:limit]
     working = _working(profiler.registry.copy())
-    stacks = _stacks(shown, profiler.sampler)
-    lines = StackLines(profiler.sampler.codes, masker)
+    stacks = _stacks(shown, profiler.sampler, masker)
     counts = Counter(states.values())
     return {
         "total": len(threads),
@@ -76,7 +75,7 @@ def threads_report(
                 "cpu": None if cpu[one.ident] is None else round(cpu[one.ident] or 0.0, 3),
                 "profkit": one.name in OWN_THREADS,
                 "operations": [masker.mask_text(operation) for operation in working.get(one.ident, ())],
-                "stack": lines.of(stack),
+                "stack": stack,
             }
             for one, stack in zip(shown, stacks, strict=True)
         ],
@@ -129,9 +128,11 @@ def _working(operations: Iterable[Operation]) -> dict[int, list[str]]:
     return found
 
 
-def _stacks(threads: Iterable[_Thread], sampler: Sampler) -> list[list[int]]:
-    with sampler.lock:
-        return sampler.without_collections(lambda: _walk(threads, sampler))
+def _stacks(threads: Iterable[_Thread], sampler: Sampler, masker: Masker) -> list[list[str]]:
+    with sampler.lock:  # not for longer than it takes: the sampler waits
+        lines = StackLines(sampler.codes, masker)
+        stacks = sampler.without_collections(lambda: _walk(threads, sampler))
+    return [lines.of(stack) for stack in stacks]
 
 
 def _walk(threads: Iterable[_Thread], sampler: Sampler) -> list[list[int]]:
