@@ -14,7 +14,7 @@ _OUTERMOST = 20
 
 
 class StackLines:
-    """Makes lines of places, each once: 36 us, and the stacks of a thousand tasks have most of them in common."""
+    """Makes lines of places, each once: the stacks of a thousand tasks have most of them in common."""
 
     def __init__(self, codes: CodeTable, masker: Masker) -> None:
         self._codes = codes
