@@ -41,9 +41,6 @@ def prepare() -> None:
     _store_at_the_end_of_a_child()
 
 
-store_at_the_end_of_a_child = prepare  # until configure() calls it by its name
-
-
 def _store_at_the_end_of_a_child() -> None:
     """Store what there is in a child of multiprocessing too, which ends without the interpreter's exit functions."""
     util = sys.modules.get("multiprocessing.util")

@@ -120,7 +120,7 @@ class PerformanceProfiler:
                 self._watch()
             if self.registry:  # they go on being watched
                 self.sampler.wake()
-            process_hooks.store_at_the_end_of_a_child()
+            process_hooks.prepare()
         if settings.enabled and not self.active:
             _say_how_to_turn_on()
 

@@ -68,13 +68,13 @@ class DependencyChecker:
         return check
 
 
-def default_checks(profiler: PerformanceProfiler | None) -> HealthChecker:
-    """Return what can be checked of any process: its event loop, the host's memory, the profile store."""
-    return (
-        HealthChecker()
-        .add("event_loop", DependencyChecker.event_loop(), probes=[Probe.LIVENESS, Probe.READINESS])
-        .add("memory", DependencyChecker.memory(), required=False)
-        .add("profile_store", DependencyChecker.profile_store(profiler), required=False)
+def default_checks(profiler: PerformanceProfiler | None, *, event_loop: bool = True) -> HealthChecker:
+    """Return what can be checked of any process: its event loop if it answers in that, the host's memory, the store."""
+    checks = HealthChecker()
+    if event_loop:
+        checks.add("event_loop", DependencyChecker.event_loop(), probes=[Probe.LIVENESS, Probe.READINESS])
+    return checks.add("memory", DependencyChecker.memory(), required=False).add(
+        "profile_store", DependencyChecker.profile_store(profiler), required=False
     )
 
 

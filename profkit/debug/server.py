@@ -16,6 +16,7 @@ from typing import Any, Self, cast
 
 from starlette.types import ASGIApp
 
+from profkit.debug.dependencies import default_checks
 from profkit.debug.endpoints import DiagnosticEndpoints
 from profkit_storage import ConfigurationError
 
@@ -92,6 +93,9 @@ def serve(*, port: int = 0, host: str = "127.0.0.1", **options: Any) -> DebugSer
         raise ConfigurationError(
             'profkit.debug.serve needs uvicorn, not installed here: pip install "profkit[web]"'
         )
+    if options.get("checks") is None and not options.get("probes"):
+        # The loop that answers here is this server's, and tells nothing of the application's.
+        options["checks"] = default_checks(options.get("profiler"), event_loop=False)
     return DebugServer(DiagnosticEndpoints(**options), host=host, port=port)
 
 

@@ -18,6 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.util import await_only, greenlet_spawn
 
+from profkit.sampling.codes import CodeTable
+from profkit.sampling.stacks import walk
 from profkit_storage import Profile
 from tests.capture.conftest import Captured
 
@@ -257,3 +259,28 @@ def test_profkit_needs_no_greenlets() -> None:
     code = "import profkit, sys; profkit.profile(lambda: None)(); print('greenlet' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_no_code_of_a_local_variable_runs_in_the_sampler(captured: Captured) -> None:
+    class Proxy:
+        def __getattr__(self, name: str) -> Any:
+            asked.append(name)
+            raise RuntimeError("bound to no request")
+
+    async def greenlet_spawn(proxy: Proxy) -> None:
+        await asyncio.sleep(0.2)
+
+    @captured.profiler.profile
+    async def operation() -> None:
+        await greenlet_spawn(Proxy())
+
+    asked: list[str] = []
+    run(operation)
+    assert below(captured.one(), "operation", "greenlet_spawn", "sleep") > 0.15
+    assert asked == []
+
+
+def test_a_greenlet_that_has_just_been_switched_to_its_parent_is_not_there_twice() -> None:
+    frame = sys._getframe()
+    once = walk(frame, CodeTable())
+    assert len(walk(frame, CodeTable(), [frame]).places) == len(once.places)

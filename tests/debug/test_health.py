@@ -329,3 +329,21 @@ def test_without_checks_there_are_those_of_any_process(token_auth: TokenAuth, be
     for arguments in ({"probes": True}, {"checks": {"a": fine}}):
         with pytest.raises(ConfigurationError, match="HealthChecker"):
             DiagnosticEndpoints(auth=token_auth, **arguments)  # type: ignore[arg-type]
+
+
+def test_a_probe_comes_by_any_name_but_not_from_anywhere(
+    token_auth: TokenAuth, checks: HealthChecker
+) -> None:
+    endpoints = DiagnosticEndpoints(
+        auth=token_auth,
+        limits=NO_DELAY,
+        checks=checks,
+        probes=True,
+        allowed_hosts=["debug.example.org"],
+        allowed_networks=["10.0.0.0/8"],
+    )
+    kubelet = TestClient(endpoints, base_url="http://10.0.0.9:8000", client=("10.0.0.1", 5000))
+    assert kubelet.get("/health/live").status_code == 200
+    assert kubelet.get("/health").status_code == 403
+    stranger = TestClient(endpoints, base_url="http://10.0.0.9:8000", client=("192.0.2.1", 5000))
+    assert stranger.get("/health/live").status_code == 403

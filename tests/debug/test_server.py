@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import socket
@@ -53,6 +54,26 @@ def test_it_serves_at_its_url_until_it_is_closed(auth: TokenAuth, live_profiler:
         httpx.get(server.url)
     assert not _servers()
     assert server.close(), "once more does no harm"
+
+
+def test_the_applications_tasks_are_captured_and_its_loop_is_not_judged(auth: TokenAuth) -> None:
+    async def waits() -> None:
+        await asyncio.sleep(60)
+
+    async def main(url: str) -> tuple[str, list[str]]:
+        tasks = [asyncio.create_task(waits(), name=f"of the application {number}") for number in range(3)]
+        async with httpx.AsyncClient(base_url=url, headers=HEADERS, timeout=20) as client:
+            folded = await client.post("profile?seconds=0.3&format=folded")
+            health = await client.get("health")
+        for task in tasks:
+            task.cancel()
+        return folded.text, list(health.json()["checks"])
+
+    with serve(auth=auth) as server:
+        folded, checks = asyncio.run(main(server.url))
+    assert "of the application" in folded
+    assert "profkit-debug" not in folded
+    assert checks == ["memory", "profile_store"]
 
 
 def test_ipv6_has_its_brackets(auth: TokenAuth) -> None:

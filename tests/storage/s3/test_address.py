@@ -108,6 +108,9 @@ def test_a_profile_that_is_there(credentials, bucket, tmp_path, monkeypatch):
     )
     with S3Storage(f"{bucket.url}&profile=team") as store:
         assert list(store.scan()) == []
+    monkeypatch.setenv("AWS_PROFILE", "gone")
+    with S3Storage(f"{bucket.url}&profile=team") as store:
+        assert list(store.scan()) == [], "the address says which, whatever the environment does"
 
 
 def test_an_endpoint_from_the_environment(credentials, bucket, monkeypatch):
