@@ -202,6 +202,7 @@ ROUTES = (
         summary="one profile: a summary, a view (format=html or flamegraph), or, with scope profile, a file to keep",
         handler=profile,
         answers=OneProfile,
+        also=(404, 501),
         parameters=(FORMAT,),
     ),
     DebugRoute(
@@ -211,5 +212,6 @@ ROUTES = (
         summary="remove one profile",
         handler=delete,
         answers=DeletedProfile,
+        also=(303, 404),
     ),
 )
