@@ -17,8 +17,8 @@ QUERIES = ("tasks", f"tasks?limit={TASKS}", "threads", "health", "config", "conn
 
 def answers() -> tuple[Measurement, ...]:
     """Ask each route over and over, one request at a time, in a process with 1,000 tasks."""
-    with server(TASKS) as port:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    with server(TASKS) as served:
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
         time.sleep(1)
         for query in QUERIES:
             _ask(connection, f"/debug/{query}")

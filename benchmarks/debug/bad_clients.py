@@ -26,7 +26,7 @@ def bad_clients() -> tuple[Measurement, ...]:
     beside: list[float] = []
     elsewhere: list[float] = []
     answers: Counter[str] = Counter()
-    with server() as port:
+    with server() as (port, _):
         percentile(port, 1.0)
         for _ in range(PAIRS):
             alone.append(percentile(port, SECONDS))

@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import uvicorn
 from starlette.applications import Starlette
@@ -106,9 +107,16 @@ async def serve(app: Starlette) -> None:
         await serving
 
 
+class Served(NamedTuple):
+    """A server that runs."""
+
+    port: int
+    pid: int
+
+
 @contextmanager
-def server(tasks: int = 0) -> Generator[int]:
-    """Run the server in a process of its own; gives its port."""
+def server(tasks: int = 0) -> Generator[Served]:
+    """Run the server in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.debug.served", str(tasks)]
     with subprocess.Popen(
         command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -116,7 +124,7 @@ def server(tasks: int = 0) -> Generator[int]:
         assert process.stdout is not None
         assert process.stdin is not None
         try:
-            yield int(process.stdout.readline())
+            yield Served(int(process.stdout.readline()), process.pid)
         finally:
             process.stdin.close()  # which ends it
             process.wait(20)
