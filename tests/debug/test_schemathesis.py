@@ -59,7 +59,7 @@ def test_in_process(
     unfit = [checks.positive_data_acceptance] if named(route) in RULES else []
 
     @settings(
-        max_examples=2 if named(route) in LONG else 8,
+        max_examples=2 if named(route) in LONG else 5,
         deadline=None,
         derandomize=True,
         database=None,
