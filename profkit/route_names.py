@@ -25,18 +25,14 @@ class RouteNames:
 
     def name(self, scope: Scope) -> str:
         """Return `GET /users/{id}`, or `GET (unmatched)` where no route has been found (yet)."""
-        method = scope.get("method", "")
-        method = method if method in _METHODS else "(other method)"
-        return f"{method} {self.template(scope)}"
+        return f"{_method(scope) or '(other method)'} {self.template(scope)}"
 
     def is_settled(self, scope: Scope) -> bool:
         """Tell whether every request of this method at this route has the name that `name` has just returned."""
         route = scope.get("route")
         wanted = scope.get("endpoint") if route is None else route
         known = self._templates.get((id(scope.get("router")), id(wanted)))
-        return scope.get("method") in _METHODS and (
-            wanted is None or (known is not None and len(known[2]) == 1)
-        )
+        return bool(_method(scope)) and (wanted is None or (known is not None and len(known[2]) == 1))
 
     def template(self, scope: Scope) -> str:
         """Return the route's path template, with the mounts above it and without the server's root path."""
@@ -56,6 +52,14 @@ class RouteNames:
         if len(templates) == 1:
             return templates[0]
         return next((one for one in templates if _leads_to(one, scope)), UNMATCHED)
+
+
+def _method(scope: Scope) -> str:
+    """Return the request's method, `WEBSOCKET` for one of those, nothing for a method nobody knows."""
+    method: str = scope.get("method", "")
+    if method in _METHODS:
+        return method
+    return "WEBSOCKET" if scope.get("type") == "websocket" else ""
 
 
 def _search(router: object, wanted: object, prefix: str, depth: int) -> Iterator[str]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import profkit
-from profkit.asgi import name_live_requests
 from profkit.debug.configuration import configuration_report
 from profkit.debug.connections import connections_report
 from profkit.debug.health import HealthChecker
@@ -21,6 +20,7 @@ from profkit.debug.summary import mask_id
 from profkit.debug.tasks import TaskAges, tasks_report
 from profkit.debug.threads import threads_report
 from profkit.debug.workers import Workers
+from profkit.live_requests import name_live_requests
 from profkit.masking import Masker, masker
 from profkit.profiler import PerformanceProfiler
 from profkit_storage import ConfigurationError, Profile
