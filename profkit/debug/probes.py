@@ -52,7 +52,6 @@ class HealthEndpoint:
 
 def _handler(probe: Probe | None) -> Callable[[Call], Awaitable[Response]]:
     async def health(call: Call) -> Response:
-        call.parameters()
         report = await call.context.checks.report(probe)
         return await answer(call, report.as_dict(), "health.html", status=_code(report.status))
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from starlette.responses import Response
 
 from profkit.debug.answers import answer
 from profkit.debug.context import DebugContext
-from profkit.debug.forms import DOWNLOADS, FORMS, rendered
+from profkit.debug.forms import DOWNLOADS, FORMAT, rendered
 from profkit.debug.negotiation import HTML
-from profkit.debug.parameters import Parameters
+from profkit.debug.parameters import Parameters, moment, number, text, whole
 from profkit.debug.problems import Problem, bad_parameter, not_found, overloaded
 from profkit.debug.routing import Call, DebugRoute
 from profkit.debug.scopes import Scope
@@ -22,30 +22,36 @@ from profkit_storage.ulid import is_ulid
 
 T = TypeVar("T")
 MAX_LISTED = 500
-FILTERS: Final = ("operation", "category", "service", "min_duration", "since", "until", "limit")
+OPERATION = text("operation", "only stored profiles of this operation")
+CATEGORY = text("category", "only stored profiles of this category")
+SERVICE = text("service", "only stored profiles of this service")
+MIN_DURATION = number(
+    "min_duration", "only stored profiles that took so many seconds", low=0.0, high=1e6, default=None
+)
+SINCE = moment("since", "only stored profiles that began then or later; a week before until, if not given")
+UNTIL = moment("until", "only stored profiles that began before")
+LIMIT = whole("limit", "how many stored profiles at the most", low=1, high=MAX_LISTED, default=50)
+FILTERS = (OPERATION, CATEGORY, SERVICE, MIN_DURATION, SINCE, UNTIL, LIMIT)
 _LOOK_TIMEOUT = 15.0
 _STORED_WITHIN = 5.0
 
 
 async def overview(call: Call) -> Response:
     """Operations in flight, the newest stored profiles, what the recorder counts; all of it as it is now."""
-    parameters = call.parameters()
-    query = _query(parameters)
-    limit = parameters.count("limit", 50, 1, MAX_LISTED)
-    context = call.context
+    context, limit = call.context, call.parameters[LIMIT]
+    query = _query(call.parameters)
     flying = await context.workers.run("operations", context.operations)
     data = {
         "in_flight": flying,
         "stored": await context.workers.run(("stored", query, limit), lambda: _stored(context, query, limit)),
         "recorder": context.current_profiler().stats(),
     }
-    filters = {name: parameters.text(name) or "" for name in FILTERS}
-    return await answer(call, data, "profiles.html", filters=filters)
+    return await answer(call, data, "profiles.html", filters=call.parameters.texts)
 
 
 async def profile(call: Call) -> Response:
     """One profile: a summary, pyinstrument's page, a flame graph, or a file."""
-    form = call.parameters().choice("format", FORMS)
+    form = call.parameters[FORMAT]
     if form in DOWNLOADS:
         call.require(Scope.PROFILE)
     found = await _load(call)
@@ -57,7 +63,6 @@ async def profile(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """Remove one profile from the store, and from the latest captures."""
-    call.parameters()
     id, context = str(call.request.path_params["id"]), call.context
     profiler = context.current_profiler()
     storage = profiler.storage
@@ -79,18 +84,17 @@ async def delete(call: Call) -> Response:
     return await answer(call, {"id": id, "deleted": True}, "report.html")
 
 
-def _query(parameters: Parameters) -> ProfileQuery:
-    since, until = parameters.moment("since"), parameters.moment("until")
+def _query(given: Parameters) -> ProfileQuery:
+    since, until = given[SINCE], given[UNTIL]
     if since and until and since >= until:
         raise bad_parameter("since", since.isoformat(), "a time before until")
-    least = parameters.number("min_duration", 0.0, 0.0, 1e6)
     return ProfileQuery(
         since=since,
         until=until,
-        service=parameters.text("service"),
-        operation=parameters.text("operation"),
-        category=parameters.text("category"),
-        min_duration=least or None,
+        service=given[SERVICE],
+        operation=given[OPERATION],
+        category=given[CATEGORY],
+        min_duration=given[MIN_DURATION] or None,
     )
 
 
@@ -153,7 +157,7 @@ ROUTES = (
         scope=Scope.READ,
         summary="this process's operations in flight, stored profiles, the recorder's counts",
         handler=overview,
-        parameters=frozenset(FILTERS),
+        parameters=FILTERS,
     ),
     DebugRoute(
         method="GET",
@@ -161,7 +165,7 @@ ROUTES = (
         scope=Scope.READ,
         summary="one profile: a summary, a view (format=html or flamegraph), or, with scope profile, a file to keep",
         handler=profile,
-        parameters=frozenset({"format"}),
+        parameters=(FORMAT,),
     ),
     DebugRoute(
         method="POST",

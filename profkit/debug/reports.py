@@ -14,7 +14,6 @@ from profkit.debug.scopes import Scope
 
 async def index(call: Call) -> Response:
     """What there is, and for whom."""
-    call.parameters()
     routes: list[dict[str, object]] = [
         {
             "method": route.method,
@@ -22,7 +21,15 @@ async def index(call: Call) -> Response:
             "scope": route.scope.value,
             "allowed": route.scope in call.principal.scopes,
             "summary": route.summary,
-            "parameters": sorted(route.parameters),
+            "parameters": [
+                {
+                    "name": one.name,
+                    "description": one.description,
+                    "allowed": one.allowed,
+                    "default": one.default,
+                }
+                for one in route.parameters
+            ],
         }
         for route in call.routes
         if route.path != "/style.css"
@@ -53,12 +60,10 @@ async def memory(call: Call) -> Response:
 
 async def style(call: Call) -> Response:
     """The pages' stylesheet."""
-    call.parameters()
     return Response(call.pages.stylesheet(), media_type="text/css")
 
 
 async def _report(call: Call, name: str, collect: Callable[[], Mapping[str, object]]) -> Response:
-    call.parameters()
     data = await call.context.workers.run(name, collect)
     return await answer(call, data, f"{'memory' if name == 'memory' else 'report'}.html", title=name)
 
