@@ -16,6 +16,7 @@ from profkit.debug.configuration import configuration_report
 from profkit.debug.connections import connections_report
 from profkit.debug.health import HealthChecker
 from profkit.debug.memory import memory_report
+from profkit.debug.request_search import RequestIds
 from profkit.debug.summary import mask_id
 from profkit.debug.tasks import TaskAges, tasks_report
 from profkit.debug.threads import threads_report
@@ -48,6 +49,7 @@ class DebugContext:
     started: float = field(default_factory=time.time)
     workers: Workers = field(default_factory=Workers)
     task_ages: TaskAges = field(default_factory=TaskAges)
+    request_ids: RequestIds = field(default_factory=RequestIds)
     recent: deque[Profile] = field(default_factory=lambda: deque[Profile](maxlen=_RECENT))
     """The last captures asked for here: they can be looked at before, or without, a store having them."""
 
