@@ -52,6 +52,7 @@ ROUTES = (
         scope=Scope.READ,
         summary="every asyncio task: await chain, age, state, what it waits for, whose operation",
         handler=tasks,
+        answers=task_report.TasksReport,
         parameters=(TASK_STATE, NAME, LIMIT),
     ),
     DebugRoute(
@@ -60,6 +61,7 @@ ROUTES = (
         scope=Scope.READ,
         summary="every thread: stack, state, CPU seconds, whose operations",
         handler=threads,
+        answers=thread_report.ThreadsReport,
         parameters=(THREAD_STATE, NAME, LIMIT),
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Annotated, TypedDict, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,7 +19,7 @@ from profkit.debug.parameters import number, whole
 from profkit.debug.problems import busy
 from profkit.debug.routing import Call, DebugRoute
 from profkit.debug.scopes import Scope
-from profkit.debug.summary import summary
+from profkit.debug.summary import ProfileSummary, summary
 from profkit.process_capture import MAX_SECONDS as MAX_CAPTURE
 from profkit.process_capture import CaptureBusy
 
@@ -34,6 +34,17 @@ TRACE_SECONDS = number(
 TOP = whole("top", "how many lines at the most", low=1, high=MAX_LINES, default=25)
 _GRACE = 20.0
 """Seconds that building the result may take after the time asked for."""
+
+
+class Capture(TypedDict):
+    """A capture of the whole process that was just made."""
+
+    id: str
+    stored: Annotated[
+        bool, "it goes to the store; without one it can be had here until three others are made"
+    ]
+    links: Annotated[dict[str, str], "where it is in each format, relative to the routes' root"]
+    profile: ProfileSummary
 
 
 async def capture(call: Call) -> Response:
@@ -57,7 +68,12 @@ async def capture(call: Call) -> Response:
         return Response(status_code=303, headers={"location": way})
     links = {form: f"{way}?format={form}" for form in FORMS}
     described = await call.context.workers.run_alone(lambda: summary(profile, call.context.masker))
-    data = {"id": profile.id, "stored": profiler.storage is not None, "links": links, "profile": described}
+    data: Capture = {
+        "id": profile.id,
+        "stored": profiler.storage is not None,
+        "links": links,
+        "profile": described,
+    }
     return await answer(call, data, "report.html")
 
 
@@ -101,6 +117,7 @@ ROUTES = (
         scope=Scope.PROFILE,
         summary="capture the whole process now, for 0.1 to 60 seconds",
         handler=capture,
+        answers=Capture,
         parameters=(CAPTURE_SECONDS, FORMAT),
         job="capture",
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Annotated, TypedDict
 
 from starlette.responses import Response
 
@@ -24,6 +25,15 @@ THRESHOLD = or_word(
     ),
     "default",
 )
+
+
+class LiveSettings(TypedDict):
+    """What can be changed in the live process."""
+
+    enabled: Annotated[bool, "operations are to be watched"]
+    active: Annotated[bool, "they are watched: enabled, and configured"]
+    threshold: Annotated[float, "seconds from which on an operation is slow"]
+    thresholds: Annotated[dict[str, float], "the same for some, by operation or category"]
 
 
 async def settings(call: Call) -> Response:
@@ -66,8 +76,7 @@ async def change(call: Call) -> Response:
     return await answer(call, _settings(call), "settings.html")
 
 
-def _settings(call: Call) -> dict[str, object]:
-    """`{"enabled", "active", "threshold", "thresholds"}`: seconds, by operation or category."""
+def _settings(call: Call) -> LiveSettings:
     profiler = call.context.current_profiler()
     mask = call.context.masker.mask_text
     return {
@@ -85,6 +94,7 @@ ROUTES = (
         scope=Scope.READ,
         summary="from how long on operations are slow, and whether they are watched",
         handler=settings,
+        answers=LiveSettings,
     ),
     DebugRoute(
         method="POST",
@@ -92,6 +102,7 @@ ROUTES = (
         scope=Scope.MANAGE,
         summary="change that in the live process, until it is configured again or ends",
         handler=change,
+        answers=LiveSettings,
         parameters=(ENABLED, THRESHOLD, NAME),
     ),
 )

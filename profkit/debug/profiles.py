@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Annotated, Literal, NamedTuple, TypedDict, TypeVar
 
 from starlette.responses import Response
 
+from profkit.counts import Stats
 from profkit.debug.answers import answer
-from profkit.debug.context import DebugContext
+from profkit.debug.context import DebugContext, OperationRow
 from profkit.debug.forms import DOWNLOADS, FORMAT, rendered
 from profkit.debug.negotiation import HTML
 from profkit.debug.parameters import Parameters, choice, moment, number, text, whole
@@ -17,7 +18,7 @@ from profkit.debug.request_search import RequestSearch
 from profkit.debug.routing import Call, DebugRoute
 from profkit.debug.scopes import Scope
 from profkit.debug.stored import ORDERS, Order, find
-from profkit.debug.summary import describe_entry, summary
+from profkit.debug.summary import ProfileRow, ProfileSummary, describe_entry, summary
 from profkit_storage import CorruptProfile, Profile, ProfileNotFound, ProfileQuery, StorageError
 from profkit_storage.ulid import is_ulid
 
@@ -44,11 +45,43 @@ _LOOK_TIMEOUT = 15.0
 _STORED_WITHIN = 5.0
 
 
+class StoredProfiles(TypedDict):
+    """Stored profiles, in the order asked for."""
+
+    storage: Annotated[str | None, "the store's address, masked; null if there is none"]
+    profiles: list[ProfileRow]
+    more: Annotated[bool, "there may be more that match"]
+    partial: Annotated[bool, "the search ran out of time"]
+    problems: Annotated[int, "files that are no profile"]
+    searched_since: Annotated[str | None, "everything from this time on was looked at: UTC, ISO 8601"]
+
+
+class ProfilesReport(TypedDict):
+    """Operations in flight, stored profiles, and what the recorder counts."""
+
+    in_flight: Annotated[list[OperationRow], "the oldest first, at most 200"]
+    stored: StoredProfiles
+    recorder: Stats
+
+
+class OneProfile(TypedDict):
+    """One profile."""
+
+    profile: ProfileSummary
+
+
+class DeletedProfile(TypedDict):
+    """A profile that is no more."""
+
+    id: str
+    deleted: Literal[True]
+
+
 async def overview(call: Call) -> Response:
     """Operations in flight, the newest stored profiles, what the recorder counts; all of it as it is now."""
     context, listed = call.context, _listed(call.parameters)
     flying = await context.workers.run("operations", context.operations)
-    data = {
+    data: ProfilesReport = {
         "in_flight": flying,
         "stored": await context.workers.run(("stored", listed), lambda: _stored(context, listed)),
         "recorder": context.current_profiler().stats(),
@@ -65,7 +98,8 @@ async def profile(call: Call) -> Response:
     if form is not None:
         return await rendered(call.context.workers, found, form)
     described = await call.context.workers.run_alone(lambda: summary(found, call.context.masker))
-    return await answer(call, {"profile": described}, "profile.html")
+    found_one: OneProfile = {"profile": described}
+    return await answer(call, found_one, "profile.html")
 
 
 async def delete(call: Call) -> Response:
@@ -88,7 +122,8 @@ async def delete(call: Call) -> Response:
         raise not_found("There is no profile with this id in this process's store.")
     if call.wants == HTML:
         return Response(status_code=303, headers={"location": "../../profile"})
-    return await answer(call, {"id": id, "deleted": True}, "report.html")
+    done: DeletedProfile = {"id": id, "deleted": True}
+    return await answer(call, done, "report.html")
 
 
 class _Listed(NamedTuple):
@@ -125,7 +160,7 @@ def _listed(given: Parameters) -> _Listed:
     )
 
 
-def _stored(context: DebugContext, listed: _Listed) -> dict[str, object]:
+def _stored(context: DebugContext, listed: _Listed) -> StoredProfiles:
     storage = context.current_profiler().storage
     if storage is None:
         return {
@@ -200,6 +235,7 @@ ROUTES = (
         scope=Scope.READ,
         summary="this process's operations in flight, stored profiles, the recorder's counts",
         handler=overview,
+        answers=ProfilesReport,
         parameters=FILTERS,
     ),
     DebugRoute(
@@ -209,6 +245,7 @@ ROUTES = (
         summary="one profile, by its id or its request's or trace's: a summary, a view (format=html, flamegraph), "
         "or, with scope profile, a file to keep",
         handler=profile,
+        answers=OneProfile,
         parameters=(FORMAT,),
     ),
     DebugRoute(
@@ -217,5 +254,6 @@ ROUTES = (
         scope=Scope.MANAGE,
         summary="remove one profile",
         handler=delete,
+        answers=DeletedProfile,
     ),
 )

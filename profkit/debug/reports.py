@@ -4,17 +4,55 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Annotated, TypedDict
 
 from starlette.responses import Response
 
+from profkit.counts import Stats
 from profkit.debug.answers import answer
 from profkit.debug.routing import Call, DebugRoute
 from profkit.debug.scopes import Scope
 
 
+class ParameterRow(TypedDict):
+    """A parameter of a route's query."""
+
+    name: str
+    description: str
+    allowed: Annotated[str, "what may be given"]
+    default: Annotated[str | float | None, "what it is where it is not given"]
+
+
+class RouteRow(TypedDict):
+    """A route."""
+
+    method: str
+    path: str
+    scope: Annotated[str, Scope, "what a caller needs for it"]
+    allowed: Annotated[bool, "the caller has that"]
+    summary: str
+    parameters: list[ParameterRow]
+
+
+class Caller(TypedDict):
+    """Who asks."""
+
+    name: str
+    scopes: Annotated[list[str], "what they may do"]
+
+
+class Index(TypedDict):
+    """What there is, and for whom."""
+
+    principal: Caller
+    uptime_seconds: Annotated[float, "since these routes were made"]
+    recorder: Stats
+    routes: list[RouteRow]
+
+
 async def index(call: Call) -> Response:
     """What there is, and for whom."""
-    routes: list[dict[str, object]] = [
+    routes: list[RouteRow] = [
         {
             "method": route.method,
             "path": route.path,
@@ -34,7 +72,7 @@ async def index(call: Call) -> Response:
         for route in call.routes
         if route.path != "/style.css"
     ]
-    data: dict[str, object] = {
+    data: Index = {
         "principal": {"name": call.principal.name, "scopes": sorted(call.principal.scopes)},
         "uptime_seconds": round(time.time() - call.context.started, 1),
         "recorder": call.context.current_profiler().stats(),
@@ -69,7 +107,9 @@ async def _report(call: Call, name: str, collect: Callable[[], Mapping[str, obje
 
 
 ROUTES = (
-    DebugRoute(method="GET", path="/", scope=Scope.READ, summary="what there is", handler=index),
+    DebugRoute(
+        method="GET", path="/", scope=Scope.READ, summary="what there is", handler=index, answers=Index
+    ),
     DebugRoute(
         method="GET",
         path="/config",
