@@ -12,8 +12,8 @@ from profkit.route_names import RouteNames
 names = RouteNames()
 operations: dict[Operation, Scope] = {}
 """The operations of requests and of WebSockets' steps, by the connection that each belongs to."""
-websockets: dict[int, tuple[Scope, float]] = {}
-"""By the id of its scope, each WebSocket and when it began, in seconds of `time.perf_counter`."""
+websockets: dict[object, tuple[Scope, float]] = {}
+"""By what follows its steps, each WebSocket and when it began, in seconds of `time.perf_counter`."""
 
 
 class LiveRequest(NamedTuple):
@@ -27,13 +27,15 @@ class LiveRequest(NamedTuple):
 def live_requests() -> list[LiveRequest]:
     """Return what `ProfilingMiddleware` is serving now, the oldest first; called from any thread."""
     now = perf_counter()
-    found = [
-        LiveRequest("http", names.name(scope), now - operation.started)
-        for operation, scope in list(operations.items())
+    began = {
+        id(scope): (scope, operation.started)
+        for operation, scope in reversed(list(operations.items()))  # two middlewares: the outer one's
         if scope["type"] == "http"
-    ]
-    found += [
-        LiveRequest("websocket", names.name(scope), now - began) for scope, began in list(websockets.values())
+    }
+    began.update({id(scope): (scope, since) for scope, since in reversed(list(websockets.values()))})
+    found = [
+        LiveRequest("http" if scope["type"] == "http" else "websocket", names.name(scope), now - since)
+        for scope, since in began.values()
     ]
     return sorted(found, key=lambda one: -one.age)
 

@@ -54,7 +54,7 @@ class WebSocketSteps:
         """Await the application's coroutine, which was given `receive` and `send`."""
         self._coroutine = ref(coroutine)
         self._driver = _driver(running_task())
-        live_requests.websockets[id(self._scope)] = self._scope, perf_counter()
+        live_requests.websockets[self] = self._scope, perf_counter()
         self._in_handshake = True
         self._begin()  # not at the message that asks for it: frameworks read that when they accept
         try:
@@ -65,7 +65,7 @@ class WebSocketSteps:
             raise
         finally:
             self._end()
-            del live_requests.websockets[id(self._scope)]
+            del live_requests.websockets[self]
 
     async def receive(self) -> Message:
         """Return the next message; what was done with the last one has ended."""
@@ -89,9 +89,8 @@ class WebSocketSteps:
             return
         self._operation = operation = Operation(profiler, self._tally())
         operation.task = running_task()
-        driver = _driver(operation.task)
-        # An application may receive in a task of its own, and handle there what it gets.
-        operation.coroutine = self._coroutine if driver is self._driver else ref(driver)
+        # An application may receive in a task of its own, and handle there what it gets: its stack is that task's.
+        operation.coroutine = self._coroutine if _driver(operation.task) is self._driver else None
         operation.request = self._scope.get(SCOPE_KEY)
         live_requests.operations[operation] = self._scope
         operation.begin(0)

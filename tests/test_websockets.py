@@ -174,6 +174,15 @@ def test_what_is_served_now_is_told_with_its_route(app: Any) -> None:
     assert second[2] > first[2] >= 0
 
 
+def test_two_middlewares_count_a_connection_once(profiler: PerformanceProfiler) -> None:
+    inner = Starlette(routes=[WebSocketRoute("/chat", chat), Route("/live", ok)])
+    app = ProfilingMiddleware(ProfilingMiddleware(inner, profiler), profiler)
+    with TestClient(app) as client, client.websocket_connect("/chat") as socket:
+        socket.send_text("hello")
+        assert socket.receive_text()
+        assert sorted(row[1] for row in client.get("/live").json()) == ["GET /live", "WEBSOCKET /chat"]
+
+
 def test_it_is_counted_though_nothing_is_watched(profiler: PerformanceProfiler) -> None:
     profiler.shutdown(5)
     app = ProfilingMiddleware(Starlette(routes=[WebSocketRoute("/chat", chat)]), profiler)
