@@ -26,7 +26,7 @@ __all__ = ["ProfilingMiddleware", "RequestContext", "RequestTracker"]
 
 _MOST_TALLIES = 4_096
 new = object.__new__
-_live = live_requests.operations
+_live = live_requests.live
 _names = live_requests.names
 
 

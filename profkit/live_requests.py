@@ -1,17 +1,18 @@
-"""Requests and WebSockets that have not ended, and what they are called."""
+"""Requests and WebSockets that have not ended, and their names by the routes that they have reached so far."""
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from time import perf_counter
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from profkit.asgi_types import Scope
 from profkit.operations import Operation
-from profkit.route_names import RouteNames
+from profkit.route_names import RouteNames, environ_name
 
 names = RouteNames()
-operations: dict[Operation, Scope] = {}
-"""The operations of requests and of WebSockets' steps, by the connection that each belongs to."""
+live: dict[Operation, MutableMapping[str, Any]] = {}
+"""The ASGI scope or WSGI environ that each operation of a request in flight, or of a WebSocket's step, belongs to."""
 websockets: dict[object, tuple[Scope, float]] = {}
 """By what follows its steps, each WebSocket and when it began, in seconds of `time.perf_counter`."""
 
@@ -25,24 +26,38 @@ class LiveRequest(NamedTuple):
 
 
 def live_requests() -> list[LiveRequest]:
-    """Return what `ProfilingMiddleware` is serving now, the oldest first; called from any thread."""
+    """Return what the middlewares are serving now, the oldest first; called from any thread."""
     now = perf_counter()
     began = {
-        id(scope): (scope, operation.started)
-        for operation, scope in reversed(list(operations.items()))  # two middlewares: the outer one's
-        if scope["type"] == "http"
+        id(request): (request, operation.started)
+        for operation, request in reversed(list(live.items()))  # of two middlewares the outer one's
+        if request.get("type") != "websocket"
     }
     began.update({id(scope): (scope, since) for scope, since in reversed(list(websockets.values()))})
     found = [
-        LiveRequest("http" if scope["type"] == "http" else "websocket", names.name(scope), now - since)
-        for scope, since in began.values()
+        LiveRequest(
+            "websocket" if request.get("type") == "websocket" else "http", _name(request), now - since
+        )
+        for request, since in began.values()
     ]
     return sorted(found, key=lambda one: -one.age)
 
 
+def name_of(operation: Operation) -> str:
+    """Return an operation's name; of a request in flight it is that of the route it has reached by now."""
+    request = live.get(operation)
+    return operation.tally.name if request is None else _name(request)
+
+
 def name_live_requests() -> int:
     """Give the operations in flight the names of the routes they have reached by now; return how many there are."""
-    live = list(operations.items())
-    for operation, scope in live:
-        operation.rename(names.name(scope))
-    return len(live)
+    requests = list(live.items())
+    for operation, request in requests:
+        operation.rename(_name(request))
+    return len(requests)
+
+
+def _name(request: MutableMapping[str, Any]) -> str:
+    if "REQUEST_METHOD" in request:
+        return environ_name(cast("dict[str, Any]", request))
+    return names.name(request)

@@ -92,14 +92,14 @@ class WebSocketSteps:
         # An application may receive in a task of its own, and handle there what it gets: its stack is that task's.
         operation.coroutine = self._coroutine if _driver(operation.task) is self._driver else None
         operation.request = self._scope.get(SCOPE_KEY)
-        live_requests.operations[operation] = self._scope
+        live_requests.live[operation] = self._scope
         operation.begin(0)
 
     def _end(self) -> None:
         operation, self._operation = self._operation, None
         self._in_handshake = False
         if operation is not None:
-            del live_requests.operations[operation]
+            del live_requests.live[operation]
             operation.tally = self._tally()  # routed by now
             operation.end()
 
