@@ -16,7 +16,7 @@ from profkit.debug.scopes import Scope
 
 TASK_STATE = choice("state", "only tasks in this state", task_report.STATES)
 THREAD_STATE = choice("state", "only threads in this state", thread_report.STATES)
-NAME = text("name", "only those with this text in their name (a task: or its coroutine's), in any case")
+NAME = text("name", "only those with this text in their name, or a task's coroutine's, in any case")
 LIMIT = whole("limit", "how many at the most", low=1, high=1_000, default=200)
 
 

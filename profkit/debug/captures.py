@@ -118,6 +118,7 @@ ROUTES = (
         summary="capture the whole process now, for 0.1 to 60 seconds",
         handler=capture,
         answers=Capture,
+        also=(303, 501),
         parameters=(CAPTURE_SECONDS, FORMAT),
         job="capture",
     ),

@@ -103,6 +103,7 @@ ROUTES = (
         summary="change that in the live process, until it is configured again or ends",
         handler=change,
         answers=LiveSettings,
+        also=(303,),
         parameters=(ENABLED, THRESHOLD, NAME),
     ),
 )

@@ -85,7 +85,7 @@ def number(name: str, description: str, *, low: float, high: float, default: D) 
         return _within(float(text), low, high)
 
     schema = {"type": "number", "minimum": low, "maximum": high}
-    return Parameter(name, description, default, f"a number from {low:g} to {high:g}", schema, read)
+    return Parameter(name, description, default, f"a number from {low:g} to {high:.10g}", schema, read)
 
 
 def whole(name: str, description: str, *, low: int, high: int, default: int) -> Parameter[int]:

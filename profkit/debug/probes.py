@@ -78,6 +78,7 @@ ROUTES = (
         summary="every check that is registered; 503 if one that is required fails",
         handler=_handler(None),
         answers=HealthAnswer,
+        statuses=(200, 503),
     ),
     *(
         DebugRoute(
@@ -87,6 +88,8 @@ ROUTES = (
             summary=f"the checks of the {probe} probe",
             handler=_handler(probe),
             answers=HealthAnswer,
+            to_anybody=ProbeAnswer,
+            statuses=(200, 503),
         )
         for path, probe in PATHS.items()
     ),

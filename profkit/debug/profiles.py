@@ -246,6 +246,7 @@ ROUTES = (
         "or, with scope profile, a file to keep",
         handler=profile,
         answers=OneProfile,
+        also=(404, 501),
         parameters=(FORMAT,),
     ),
     DebugRoute(
@@ -255,5 +256,6 @@ ROUTES = (
         summary="remove one profile",
         handler=delete,
         answers=DeletedProfile,
+        also=(303, 404),
     ),
 )

@@ -46,8 +46,9 @@ class Call:
 class DebugRoute:
     """One method of one path: what it is checked, listed and documented by.
 
-    `answers` is the `TypedDict` of its JSON, without the process's name, and None where it has none. `job` names work
-    that is done once at a time.
+    `answers` is the `TypedDict` of its JSON, without the process's name, None where it has none; `to_anybody` is that
+    of what is told without credentials. `statuses` are those of its own answer, `also` what it may refuse with that
+    not every route does. `job` names work that is done once at a time.
     """
 
     method: str
@@ -57,6 +58,9 @@ class DebugRoute:
     handler: Callable[[Call], Awaitable[Response]]
     parameters: tuple[Parameter[Any], ...] = ()
     answers: type | None = None
+    to_anybody: type | None = None
+    statuses: tuple[int, ...] = (200,)
+    also: tuple[int, ...] = ()
     offers: tuple[str, ...] = (JSON, HTML)
     job: str | None = None
 

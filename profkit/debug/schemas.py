@@ -49,22 +49,13 @@ class Schemas:
             return {}
         if is_typeddict(kind):
             return self._reference(cast("type", kind))
-        origin, arguments = get_origin(kind), get_args(kind)
-        if origin is Annotated:
+        if get_origin(kind) is Annotated:
             return self._annotated(kind)
-        if origin is Literal:
-            return _one_of(list(arguments))
-        if origin in {Union, types.UnionType}:
-            return self._union([self.of(one) for one in arguments])
-        if origin is list:
-            return {"type": "array", "items": self.of(arguments[0])}
-        if origin is dict and arguments[0] is str:
-            return {"type": "object", "additionalProperties": self.of(arguments[1])}
-        raise TypeError(f"{kind!r} has no JSON Schema here")
+        return self._composed(kind, get_origin(kind), get_args(kind))
 
-    def fields(self, kind: type) -> Schema:
-        """Return the schema of a `TypedDict` itself, not a reference to it."""
-        hints = get_type_hints(kind, include_extras=True)
+    def fields(self, kind: type, more: Mapping[str, object] | None = None) -> Schema:
+        """Return the schema of a `TypedDict` itself, not a reference to it; `more` are further keys and their types."""
+        hints: dict[str, object] = {**(more or {}), **get_type_hints(kind, include_extras=True)}
         optional = {name for name, hint in hints.items() if get_origin(hint) is NotRequired}
         properties = {
             name: self.of(get_args(hint)[0] if name in optional else hint) for name, hint in hints.items()
@@ -73,6 +64,17 @@ class Schemas:
         found["required"] = [name for name in properties if name not in optional]
         description = inspect.cleandoc(kind.__doc__ or "")
         return {"description": description, **found} if description else found
+
+    def _composed(self, kind: object, origin: object, arguments: tuple[object, ...]) -> Schema:
+        if origin is Literal:
+            return _one_of(list(arguments))
+        if origin in {Union, types.UnionType}:
+            return _any_of([self.of(one) for one in arguments])
+        if origin is list:
+            return {"type": "array", "items": self.of(arguments[0])}
+        if origin is dict and arguments[0] is str:
+            return {"type": "object", "additionalProperties": self.of(arguments[1])}
+        raise TypeError(f"{kind!r} has no JSON Schema here")
 
     def _reference(self, kind: type) -> Schema:
         name = kind.__name__.lstrip("_")
@@ -93,10 +95,10 @@ class Schemas:
                 found = {**found, "enum": [one.value for one in note]}
         return found
 
-    @staticmethod
-    def _union(schemas: list[Schema]) -> Schema:
-        names = [one["type"] for one in schemas if one.keys() == {"type"}]
-        return {"type": names} if len(names) == len(schemas) else {"anyOf": schemas}
+
+def _any_of(schemas: list[Schema]) -> Schema:
+    names = [one["type"] for one in schemas if one.keys() == {"type"}]
+    return {"type": names} if len(names) == len(schemas) else {"anyOf": schemas}
 
 
 def _one_of(values: list[object]) -> Schema:

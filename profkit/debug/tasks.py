@@ -24,7 +24,6 @@ from profkit.sampling.view import View
 
 TaskState = Literal["running", "starved", "waiting"]
 STATES: tuple[TaskState, ...] = ("running", "starved", "waiting")
-MAX_TASKS = 1_000
 _MOST_LOOKED_AT = 100_000
 _MOST_NAMED = 5
 

@@ -19,7 +19,6 @@ from profkit.sampling.threads import cpu_seconds
 
 ThreadState = Literal["running", "waiting"]
 STATES: tuple[ThreadState, ...] = ("running", "waiting")
-MAX_THREADS = 1_000
 _LOOKED_AT_FOR = 0.02
 """Seconds between two readings of each thread's clock."""
 _RUNNING_SHARE = 0.2
