@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from profkit.profiler import PerformanceProfiler
     from profkit.tallies import Tally
 
-__all__ = ["ProfilingMiddleware", "RequestContext", "RequestTracker", "name_live_requests"]
+__all__ = ["ProfilingMiddleware", "RequestContext", "RequestTracker", "live_requests", "name_live_requests"]
 
 _MOST_TALLIES = 4_096
 new = object.__new__
@@ -196,3 +196,12 @@ def name_live_requests() -> int:
     for operation, scope in live:
         operation.rename(_names.name(scope))
     return len(live)
+
+
+def live_requests() -> list[tuple[str, float, str]]:
+    """Return what is in flight: the route's name, the age in seconds, and `http` or `websocket`."""
+    now = perf_counter()
+    return [
+        (_names.name(scope), now - operation.started, str(scope["type"]))
+        for operation, scope in list(_live.items())
+    ]
