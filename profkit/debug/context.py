@@ -15,9 +15,11 @@ from typing import Annotated, Literal, NotRequired, TypedDict, cast
 import profkit
 from profkit.counts import Stats
 from profkit.debug.configuration import configuration_report
-from profkit.debug.connections import connections_report
+from profkit.debug.connections import ConnectionsReport, connections_report
 from profkit.debug.health import HealthChecker
 from profkit.debug.memory import memory_report
+from profkit.debug.pools import PoolReader
+from profkit.debug.pools.threads import default_limiter
 from profkit.debug.request_search import RequestIds
 from profkit.debug.summary import mask_id
 from profkit.debug.tasks import TaskAges, TasksReport, tasks_report
@@ -78,14 +80,15 @@ class Snapshot(TypedDict):
 class DebugContext:
     """A live process as its debug routes see it. Every report is masked, bounded and ready for JSON; each may block.
 
-    `config` is the application's settings (any object), `pools` its connection pools by name; `environment` says
-    whether environment variables are shown too (masked); `checks` are those of `/health`; `started` is seconds since
-    the epoch.
+    `config` is the application's settings (any object), `pools` its connection pools by name, and `find_pools` says
+    whether others are looked for; `environment` says whether environment variables are shown too (masked); `checks`
+    are those of `/health`; `started` is seconds since the epoch.
     """
 
     profiler: PerformanceProfiler | None = None
     config: object = None
     pools: Mapping[str, object] = field(default_factory=dict[str, object])
+    find_pools: bool = True
     environment: bool = False
     checks: HealthChecker = field(default_factory=HealthChecker)
     masker: Masker = masker
@@ -93,6 +96,7 @@ class DebugContext:
     workers: Workers = field(default_factory=Workers)
     task_ages: TaskAges = field(default_factory=TaskAges)
     request_ids: RequestIds = field(default_factory=RequestIds)
+    pool_reader: PoolReader = field(default_factory=PoolReader)
     recent: deque[Profile] = field(default_factory=lambda: deque[Profile](maxlen=_RECENT))
     """The last captures asked for here: they can be looked at before, or without, a store having them."""
 
@@ -112,9 +116,19 @@ class DebugContext:
             self.config, settings=settings, masker=self.masker, environment=self.environment
         )
 
-    def connections(self) -> dict[str, object]:
-        """Return sockets, file descriptors, threads and pools."""
-        return connections_report(self.pools, masker=self.masker)
+    def connections(self, *, limiter: object = None) -> ConnectionsReport:
+        """Return sockets, file descriptors, threads, pools, and what is served now.
+
+        `limiter` is that of anyio's worker threads, which only its own event loop tells; by default that of the loop
+        this is called in.
+        """
+        return connections_report(
+            self.pools,
+            masker=self.masker,
+            find_pools=self.find_pools,
+            limiter=default_limiter() if limiter is None else limiter,
+            reader=self.pool_reader,
+        )
 
     def memory(self) -> dict[str, object]:
         """Return memory use, the garbage collector's state and the commonest types."""

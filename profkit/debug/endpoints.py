@@ -49,6 +49,7 @@ class DiagnosticEndpoints:
         profiler: the profiler to look at; by default `profkit`'s own, as it is at the time.
         config: the application's settings, shown masked: a dataclass, pydantic model, mapping, object or callable.
         pools: connection pools by name.
+        find_pools: whether others are looked for in the process, once a minute, and shown too.
         environment: whether environment variables are shown too, masked.
         checks: what `/health` runs; by default the event loop, the host's memory and the profile store.
         probes: whether `/health/live`, `/health/ready` and `/health/startup` tell their status, and nothing else,
@@ -70,6 +71,7 @@ class DiagnosticEndpoints:
         profiler: PerformanceProfiler | None = None,
         config: object = None,
         pools: Mapping[str, object] | None = None,
+        find_pools: bool = True,
         environment: bool = False,
         checks: HealthChecker | None = None,
         probes: bool = False,
@@ -96,6 +98,7 @@ class DiagnosticEndpoints:
             profiler=profiler,
             config=config,
             pools=_checked_pools(pools),
+            find_pools=find_pools,
             environment=environment,
             checks=default_checks(profiler) if checks is None else checks,
         )

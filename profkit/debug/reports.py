@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from profkit.counts import Stats
 from profkit.debug.answers import answer
+from profkit.debug.pools.threads import default_limiter
 from profkit.debug.routing import Call, DebugRoute
 from profkit.debug.scopes import Scope
 
@@ -87,8 +88,9 @@ async def config(call: Call) -> Response:
 
 
 async def connections(call: Call) -> Response:
-    """Sockets, file descriptors, threads and pools."""
-    return await _report(call, "connections", call.context.connections)
+    """Sockets, file descriptors, threads, pools, and what is served now."""
+    limiter = default_limiter()
+    return await _report(call, "connections", lambda: call.context.connections(limiter=limiter))
 
 
 async def memory(call: Call) -> Response:
@@ -121,7 +123,7 @@ ROUTES = (
         method="GET",
         path="/connections",
         scope=Scope.READ,
-        summary="sockets by state and peer, file descriptors, threads, connection pools",
+        summary="sockets by state and peer, file descriptors, threads, connection pools, what is served now",
         handler=connections,
     ),
     DebugRoute(
