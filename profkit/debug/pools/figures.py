@@ -12,6 +12,10 @@ NO_LIMIT = 2**31 - 1
 """From here on a limit is none: what libraries put for one that was not set."""
 
 
+bases_of: Callable[[type], tuple[type, ...]] = vars(type)["__mro__"].__get__
+"""A class and all that it is derived from, whatever its metaclass says."""
+
+
 class PoolReport(TypedDict):
     """One pool. Counts are of connections (channels, threads), `None` where the library does not tell.
 
@@ -112,8 +116,8 @@ def itself(pool: object) -> list[object]:
 def is_a(thing: object, module: str, *names: str) -> bool:
     """Tell whether a thing is of one of a loaded module's classes; a proxy is what it is, not what it says."""
     loaded = sys.modules.get(module)
-    found = (getattr(loaded, name, None) for name in names)
-    return issubclass(type(thing), tuple(one for one in found if isinstance(one, type)))
+    wanted = {id(getattr(loaded, name, None)) for name in names}
+    return any(id(base) in wanted for base in bases_of(type(thing)))
 
 
 def attribute(owner: object, name: str) -> object:

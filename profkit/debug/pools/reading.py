@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -123,7 +123,7 @@ class _Round:
         self._reports: dict[int, PoolReport | None] = {}
         self._busy: dict[int, float] = {}
         self._claimed: dict[int, object] = {}
-        self._next = 0
+        self._waiting: deque[int] = deque()
         self._over = False
         self._changed = threading.Condition()
 
@@ -131,16 +131,30 @@ class _Round:
         """Return the reports in order; of a pool that is inside another one there is none."""
         until = time.monotonic() + self._within
         with self._changed:
+            self._pass_over_hanging()
             while not self._is_done() and (left := until - time.monotonic()) > 0:
-                if self._next < len(self._asked):
-                    with contextlib.suppress(Problem):  # as many threads hang as may
+                try:
+                    if self._waiting:
                         workers.begin(object(), self._work)
+                except Problem:  # as many threads hang as may
+                    if not self._busy:
+                        break
                 self._changed.wait_for(self._is_done, min(patience, left))
             self._over = True
             for number, began in self._busy.items():
                 self._hanging[id(self._asked[number].pool)] = began
             reports = [self._outcome(number) for number in range(len(self._asked))]
         return _named([one for one in reports if one is not None])
+
+    def _pass_over_hanging(self) -> None:
+        """Ask nothing of those whose thread has not come back from an earlier round."""
+        now = time.monotonic()
+        for number, one in enumerate(self._asked):
+            since = self._hanging.get(id(one.pool))
+            if since is None:
+                self._waiting.append(number)
+            else:
+                self._reports[number] = self._failed(one, f"has not answered for {now - since:.0f} s")
 
     def _is_done(self) -> bool:
         return len(self._reports) == len(self._asked)
@@ -169,19 +183,13 @@ class _Round:
                     self._changed.notify_all()
 
     def _take(self) -> int | None:
-        """Return the next pool to be read, None if there is none; those that still hang are passed over."""
+        """Return the next pool to be read, None if there is none."""
         with self._changed:
-            while not self._over and self._next < len(self._asked):
-                number = self._next
-                self._next += 1
-                since = self._hanging.get(id(self._asked[number].pool))
-                if since is None:
-                    self._busy[number] = time.monotonic()
-                    return number
-                asked = f"has not answered for {time.monotonic() - since:.0f} s"
-                self._reports[number] = self._failed(self._asked[number], asked)
-                self._changed.notify_all()
-        return None
+            if self._over or not self._waiting:
+                return None
+            number = self._waiting.popleft()
+            self._busy[number] = time.monotonic()
+            return number
 
     def _read(self, one: _Asked) -> PoolReport | None:
         found = Figures(type_name(type(one.pool)))

@@ -16,7 +16,7 @@ from profkit.debug.pools import (
     threads,
     urllib3,
 )
-from profkit.debug.pools.figures import Library
+from profkit.debug.pools.figures import Library, bases_of
 
 LIBRARIES: tuple[Library, ...] = (
     sqlalchemy.LIBRARY,
@@ -36,8 +36,8 @@ LIBRARIES: tuple[Library, ...] = (
 
 def library_of(pool: object) -> Library | None:
     """Return the library that a pool is of, by its type and not by what it says it is."""
-    kind = type(pool)
-    return next((one for one in LIBRARIES if issubclass(kind, one.loaded())), None)
+    kinds = {id(base) for base in bases_of(type(pool))}
+    return next((one for one in LIBRARIES if any(id(kind) in kinds for kind in one.loaded())), None)
 
 
 def pool_classes() -> Iterator[tuple[type, Library]]:

@@ -19,6 +19,7 @@ from types import CodeType, FrameType, FunctionType, ModuleType, TracebackType
 from typing import Final, cast
 from weakref import ReferenceType
 
+from profkit.debug.pools.figures import bases_of
 from profkit.sampling.loops import loops_with_tasks
 from profkit.sampling.origins import is_application
 
@@ -42,7 +43,6 @@ _ENDS = (
     property,
 )
 _variables: Callable[[ModuleType], dict[str, object]] = vars(ModuleType)["__dict__"].__get__
-_bases: Callable[[type], tuple[type, ...]] = vars(type)["__mro__"].__get__
 _module: Callable[[type], object] = vars(type)["__module__"].__get__
 
 
@@ -55,13 +55,19 @@ def modules() -> tuple[dict[str, dict[str, object]], dict[str, dict[str, object]
     packages: dict[str, dict[str, object]] = {}
     for name, module in list(sys.modules.items()):
         top = name.partition(".")[0]
-        if type(name) is not str or ModuleType not in _bases(type(module)) or _is_standard(top):
+        if not _derives(type(module), ModuleType) or _is_standard(top):
             continue
         variables = _variables(module)
         file = variables.get("__file__")
         ours = name == "__main__" or (type(file) is str and is_application(file))
         (own if ours else packages)[name] = variables
     return own, packages
+
+
+def _derives(kind: type, *wanted: type) -> bool:
+    """Tell whether a class is derived from one of others; to compare them could run its metaclass's code."""
+    ids = {id(one) for one in wanted}
+    return any(id(base) in ids for base in bases_of(kind))
 
 
 def _is_standard(top: str) -> bool:
@@ -122,14 +128,13 @@ class Walk:
 
     def _way(self, kind: type) -> Callable[[object], bool]:
         """Return what tells whether the walk goes on through an object of a type."""
-        bases = _bases(kind)
-        if any(end in bases for end in _ENDS):
+        if _derives(kind, *_ENDS):
             return _never
         if kind is FunctionType:
             return _is_closure
-        if type in bases:
+        if _derives(kind, type):
             return self._is_own_class
-        container = next((base for base in bases if base in _CONTAINERS), None)
+        container = next((one for one in _CONTAINERS if _derives(kind, one)), None)
         return _always if container is None else _narrow(container)
 
     def _is_own_class(self, kind: object) -> bool:
