@@ -12,6 +12,7 @@ from typing import Any, Final
 from profkit.asgi_types import Scope
 
 UNMATCHED: Final = "(unmatched)"
+OTHER_METHOD: Final = "(other method)"
 ROUTE_KEY: Final = "profkit.route"
 """Under this key a WSGI application tells the template of the route, such as `/users/{id}`."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
@@ -28,14 +29,14 @@ class RouteNames:
 
     def name(self, scope: Scope) -> str:
         """Return `GET /users/{id}`, or `GET (unmatched)` where no route has been found (yet)."""
-        return f"{_method(scope.get('method'))} {self.template(scope)}"
+        return f"{_method_of(scope)} {self.template(scope)}"
 
     def is_settled(self, scope: Scope) -> bool:
         """Tell whether every request of this method at this route has the name that `name` has just returned."""
         route = scope.get("route")
         wanted = scope.get("endpoint") if route is None else route
         known = self._templates.get((id(scope.get("router")), id(wanted)))
-        return scope.get("method") in _METHODS and (
+        return _method_of(scope) != OTHER_METHOD and (
             wanted is None or (known is not None and len(known[2]) == 1)
         )
 
@@ -84,7 +85,12 @@ def note_route(environ: dict[str, Any]) -> str:
 
 
 def _method(method: object) -> str:
-    return method if isinstance(method, str) and method in _METHODS else "(other method)"
+    return method if isinstance(method, str) and method in _METHODS else OTHER_METHOD
+
+
+def _method_of(scope: Scope) -> str:
+    """Return the request's method, `WEBSOCKET` for one of those."""
+    return "WEBSOCKET" if scope.get("type") == "websocket" else _method(scope.get("method"))
 
 
 def _search(router: object, wanted: object, prefix: str, depth: int) -> Iterator[str]:

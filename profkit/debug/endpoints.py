@@ -24,6 +24,7 @@ from profkit.debug.gate import Gate, answer_404
 from profkit.debug.health import HealthChecker
 from profkit.debug.jobs import Jobs
 from profkit.debug.live import ROUTES as LIVE
+from profkit.debug.openapi import ROUTES as OPENAPI
 from profkit.debug.pages import Pages
 from profkit.debug.probes import ROUTES as HEALTH
 from profkit.debug.probes import HealthEndpoint
@@ -34,7 +35,7 @@ from profkit.debug.routing import DebugRoute, Resource
 from profkit.profiler import PerformanceProfiler
 from profkit_storage import ConfigurationError
 
-ROUTES: tuple[DebugRoute, ...] = (*REPORTS, *ACTIVITY, *HEALTH, *LIVE, *PROFILES, *CAPTURES)
+ROUTES: tuple[DebugRoute, ...] = (*REPORTS, *ACTIVITY, *HEALTH, *LIVE, *PROFILES, *CAPTURES, *OPENAPI)
 """Every route there is: the application, the index and the tests are made from it."""
 
 
@@ -48,6 +49,7 @@ class DiagnosticEndpoints:
         profiler: the profiler to look at; by default `profkit`'s own, as it is at the time.
         config: the application's settings, shown masked: a dataclass, pydantic model, mapping, object or callable.
         pools: connection pools by name.
+        find_pools: whether others are looked for in the process, once a minute, and shown too.
         environment: whether environment variables are shown too, masked.
         checks: what `/health` runs; by default the event loop, the host's memory and the profile store.
         probes: whether `/health/live`, `/health/ready` and `/health/startup` tell their status, and nothing else,
@@ -69,6 +71,7 @@ class DiagnosticEndpoints:
         profiler: PerformanceProfiler | None = None,
         config: object = None,
         pools: Mapping[str, object] | None = None,
+        find_pools: bool = True,
         environment: bool = False,
         checks: HealthChecker | None = None,
         probes: bool = False,
@@ -95,6 +98,7 @@ class DiagnosticEndpoints:
             profiler=profiler,
             config=config,
             pools=_checked_pools(pools),
+            find_pools=find_pools,
             environment=environment,
             checks=default_checks(profiler) if checks is None else checks,
         )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from time import perf_counter
 from types import FrameType
-from typing import Any, NamedTuple, cast
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict, cast
 from weakref import WeakKeyDictionary, ref
 
 from profkit.debug.stacks import StackLines
@@ -22,12 +22,40 @@ from profkit.sampling.sampler import Sampler
 from profkit.sampling.stacks import await_stack
 from profkit.sampling.view import View
 
-STATES = ("running", "starved", "waiting")
-MAX_TASKS = 1_000
+TaskState = Literal["running", "starved", "waiting"]
+STATES: tuple[TaskState, ...] = ("running", "starved", "waiting")
 _MOST_LOOKED_AT = 100_000
 _MOST_NAMED = 5
 
 Task = asyncio.Task[Any]
+
+
+class TaskRow(TypedDict):
+    """One asyncio task.
+
+    `starved` is one that could go on if its loop were not busy. asyncio keeps no time, so the age is `exact` only for
+    tasks that an operation has started.
+    """
+
+    name: str
+    coroutine: str
+    state: TaskState
+    age: Annotated[float, "seconds"]
+    age_is: Literal["exact", "at least"]
+    waits_for: Annotated[str, "empty if it runs"]
+    operation: Annotated[str | None, "the innermost that it works for"]
+    request_id: str | None
+    stack: Annotated[list[str], "what it awaits, outermost first, at most 101 lines"]
+
+
+class TasksReport(TypedDict):
+    """The asyncio tasks of every event loop: running and starved ones first, then the oldest."""
+
+    total: Annotated[int, "of all states and names"]
+    loops: int
+    states: Annotated[dict[str, int], "how many of all tasks are in each state"]
+    left_out: Annotated[int, "how many more are as asked for"]
+    tasks: list[TaskRow]
 
 
 class TaskAges:
@@ -55,7 +83,7 @@ class _Seen(NamedTuple):
     task: ref[Task]
     name: str
     coroutine: str
-    state: str
+    state: TaskState
     operation: Operation | None
     age: float
     exact: bool
@@ -72,14 +100,8 @@ def tasks_report(
     state: str | None = None,
     name: str | None = None,
     limit: int = 200,
-) -> dict[str, object]:
-    """`{"total", "loops", "states", "left_out", "tasks"}` of every event loop of the process, masked and bounded.
-
-    `states` counts all tasks by state: `running`, `starved` (ready, but its loop is busy), `waiting`. `tasks`: those of
-    a `state`, with `name` in their own or their coroutine's name, running and starved ones first, then the oldest;
-    each `{"name", "coroutine", "state", "age", "age_is", "waits_for", "operation", "request_id", "stack"}`, `age` in
-    seconds, `exact` or `at least`, `stack` outermost first.
-    """
+) -> TasksReport:
+    """Return the tasks of a `state`, with `name` in their own or their coroutine's name, masked and bounded."""
     now = perf_counter()
     loops = loops_with_tasks()
     owners = _owners(profiler.registry.copy())
@@ -128,6 +150,7 @@ def _see(  # noqa: PLR0917 - one call
 ) -> _Seen:
     waiter: Any = getattr(task, "_fut_waiter", None)
     timer = None if waiter is None else due.get(id(waiter))
+    state: TaskState
     if runs:
         state = "running"
     elif waiter is None or waiter.done() or (timer is not None and timer < 0):
@@ -191,7 +214,7 @@ def _places(reference: ref[Task], view: View) -> list[int]:
     return stack or await_stack(coroutine, view.codes) or []
 
 
-def _row(seen: _Seen, stack: list[str], masker: Masker) -> dict[str, object]:
+def _row(seen: _Seen, stack: list[str], masker: Masker) -> TaskRow:
     operation = seen.operation
     request = None if operation is None else request_of(operation)
     return {
