@@ -10,9 +10,16 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
 from werkzeug.test import Client
 
 from profkit import PerformanceProfiler, Settings
+from profkit.asgi import ProfilingMiddleware as ASGIMiddleware
 from profkit.logs import RequestContextFilter, install_request_context
 from profkit.request_context import RequestContext, end, request_context
 from profkit.requests import RequestTracker
@@ -98,6 +105,21 @@ def test_of_a_flask_request_the_operation_is_its_route(
         ["GET", "/users/<int:user>:", "routed"],
         ["GET", "/users/<int:user>:", "streaming"],
     ]
+
+
+def test_of_a_starlette_request_the_operation_is_its_route(
+    profiler: PerformanceProfiler, logger: logging.Logger, lines: list[str]
+) -> None:
+    async def user(request: Request) -> PlainTextResponse:
+        logger.warning("inside")
+        await asyncio.to_thread(logger.warning, "in a thread")
+        return PlainTextResponse("ok", background=BackgroundTask(logger.warning, "in the background"))
+
+    app = ASGIMiddleware(Starlette(routes=[Route("/users/{user:int}", user)]), profiler)
+    with TestClient(app) as client:
+        client.get("/users/7", headers={"X-Request-ID": "r1"})
+    heads = [line.split(": ")[0].split(" ", 2) for line in lines]
+    assert [(one[0], one[2]) for one in heads] == [("r1", "GET /users/{user}")] * 3
 
 
 def test_names_are_masked_as_in_profiles(
