@@ -53,8 +53,8 @@ def request_headers(header: str = REQUEST_ID_HEADER) -> dict[str, str]:
 def trace_httpx(client: Client, *, hosts: Iterable[str], header: str = REQUEST_ID_HEADER) -> Client:
     """Add a request hook to an `httpx.Client` or `httpx.AsyncClient`, and return it. Redirects are looked at anew."""
     rule = _Rule(hosts, header)
-    hooks: Any = getattr(client, "event_hooks", None)
-    if not isinstance(hooks, dict):
+    hooks: dict[str, list[Any]] | None = getattr(client, "event_hooks", None)
+    if hooks is None:
         raise ConfigurationError(
             f"a {type(client).__name__} is no httpx client: give a Client or AsyncClient"
         )
@@ -160,7 +160,7 @@ class _Adapter:
 
     def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the adapter takes it
         """Send a copy with the headers: the request itself is what a redirect is made of."""
-        added = self._rule.headers_for(urlsplit(request.url).hostname, request.headers)
+        added = self._rule.headers_for(urlsplit(str(request.url)).hostname, request.headers)
         if added:
             request = request.copy()
             request.headers.update(added)

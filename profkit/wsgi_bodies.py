@@ -59,11 +59,23 @@ class SizedBody(Body):
         return len(cast("Sized", self._body))
 
 
+class ListBody(SizedBody):
+    """A list or tuple of chunks, which the application has no part in any more."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._request.begin_body()
+        yield from self._body
+        self._request.exhaust()
+        self._request.close(None)
+
+
 def answer(request: Request, body: Iterable[bytes]) -> Iterable[bytes]:
     """Return the body of a request that has been called, for the server."""
     watched = request.operation is not None
-    if not watched and type(body) in (list, tuple):  # no code of the application's in it
-        return body
+    if type(body) in (list, tuple):  # no code of the application's in it
+        return ListBody(body, request) if watched else body
     if _is_servers_file(body, request.environ):
         # As it is, or the server would not know it, and would read what it can have the kernel send.
         if watched and not _end_with(request, body):

@@ -7,7 +7,6 @@ from contextlib import suppress
 from contextvars import Token
 from sys import _getframe  # pyright: ignore[reportPrivateUsage]  # documented, and the only way to a frame
 from types import FrameType, TracebackType
-from typing import NamedTuple
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from profkit.live_requests import live
@@ -19,6 +18,8 @@ from profkit.tallies import Tally
 from profkit_storage import Status
 
 _SERVER_ERROR = 500
+Entered = tuple["Token[RequestContext | None] | None", "Token[Operation | None] | None"]
+"""What takes back what was set for one step: of the request's context, and of its operation."""
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
 
@@ -67,13 +68,6 @@ class RequestOperation(Operation):
             raise
 
 
-class Entered(NamedTuple):
-    """What takes back what was set for one step."""
-
-    context: Token[RequestContext | None] | None
-    operation: Token[Operation | None] | None
-
-
 class Request:
     """One request. Its context and operation are set while the application works on it, and only then.
 
@@ -95,10 +89,10 @@ class Request:
     def call(self, app: WSGIApplication, start_response: StartResponse) -> Iterable[bytes]:
         """Call the application. The request goes on until `close`, unless it raises."""
         operation, context = self.operation, self._context
-        entered = Entered(None if context is None else request_context.set(context), None)
+        entered: Entered = (None if context is None else request_context.set(context), None)
         try:
             if operation is not None:
-                entered = Entered(entered.context, operation.start(_getframe()))
+                entered = (entered[0], operation.start(_getframe()))
                 live[operation] = self.environ
             body = app(self.environ, start_response)
         except BaseException as error:
@@ -135,8 +129,8 @@ class Request:
         context = None if self._context is None else request_context.set(self._context)
         operation = self.operation
         if operation is None or operation.ended:
-            return Entered(context, None)
-        return Entered(context, operation.step_in(frame))
+            return context, None
+        return context, operation.step_in(frame)
 
     def leave(self, entered: Entered) -> None:
         """Take back what `enter` has set."""
@@ -183,15 +177,15 @@ class Request:
         operation.tag(status=self._status)
 
     def _finish(self, entered: Entered) -> None:
-        operation, token = self.operation, entered.operation
+        operation, (context, token) = self.operation, entered
         if operation is not None and token is not None:
             live.pop(operation, None)
             operation.rename(environ_name(self.environ))
             if operation.status is Status.OK:
                 operation.status = self._outcome()
             operation.stop(token)
-        if entered.context is not None:
-            end(entered.context)
+        if context is not None:
+            end(context)
 
     def _outcome(self) -> Status:
         # The server stopped in the midst of the body: the client has left.
