@@ -16,7 +16,7 @@ from profkit.asgi import name_live_requests
 from profkit.debug.configuration import configuration_report
 from profkit.debug.connections import connections_report
 from profkit.debug.health import HealthChecker
-from profkit.debug.memory import memory_report
+from profkit.debug.memory import MemoryReport, memory_report
 from profkit.debug.summary import mask_id
 from profkit.debug.tasks import TaskAges, tasks_report
 from profkit.debug.threads import threads_report
@@ -71,9 +71,9 @@ class DebugContext:
         """Return sockets, file descriptors, threads and pools."""
         return connections_report(self.pools, masker=self.masker)
 
-    def memory(self) -> dict[str, object]:
-        """Return memory use, the garbage collector's state and the commonest types."""
-        return memory_report()
+    def memory(self) -> MemoryReport:
+        """Return memory use, the allocators', the garbage collector's state and the commonest types."""
+        return memory_report(masker=self.masker)
 
     def tasks(
         self, *, state: str | None = None, name: str | None = None, limit: int = 200

@@ -1,4 +1,4 @@
-"""The routes that look: the index, config, connections and memory."""
+"""The routes that look: the index, config and connections."""
 
 from __future__ import annotations
 
@@ -46,11 +46,6 @@ async def connections(call: Call) -> Response:
     return await _report(call, "connections", call.context.connections)
 
 
-async def memory(call: Call) -> Response:
-    """Memory use, the garbage collector and the commonest types."""
-    return await _report(call, "memory", call.context.memory)
-
-
 async def style(call: Call) -> Response:
     """The pages' stylesheet."""
     call.parameters()
@@ -60,7 +55,7 @@ async def style(call: Call) -> Response:
 async def _report(call: Call, name: str, collect: Callable[[], Mapping[str, object]]) -> Response:
     call.parameters()
     data = await call.context.workers.run(name, collect)
-    return await answer(call, data, f"{'memory' if name == 'memory' else 'report'}.html", title=name)
+    return await answer(call, data, "report.html", title=name)
 
 
 ROUTES = (
@@ -78,13 +73,6 @@ ROUTES = (
         scope=Scope.READ,
         summary="sockets by state and peer, file descriptors, threads, connection pools",
         handler=connections,
-    ),
-    DebugRoute(
-        method="GET",
-        path="/memory",
-        scope=Scope.READ,
-        summary="memory use, garbage collector, commonest types",
-        handler=memory,
     ),
     DebugRoute(
         method="GET",
