@@ -17,7 +17,7 @@ from profkit.counts import Stats
 from profkit.debug.configuration import configuration_report
 from profkit.debug.connections import ConnectionsReport, connections_report
 from profkit.debug.health import HealthChecker
-from profkit.debug.memory import memory_report
+from profkit.debug.memory import MemoryReport, memory_report
 from profkit.debug.pools import PoolReader
 from profkit.debug.pools.threads import default_limiter
 from profkit.debug.request_search import RequestIds
@@ -130,9 +130,9 @@ class DebugContext:
             reader=self.pool_reader,
         )
 
-    def memory(self) -> dict[str, object]:
-        """Return memory use, the garbage collector's state and the commonest types."""
-        return memory_report()
+    def memory(self) -> MemoryReport:
+        """Return memory use, the allocators', the garbage collector's state and the commonest types."""
+        return memory_report(masker=self.masker)
 
     def tasks(self, *, state: str | None = None, name: str | None = None, limit: int = 200) -> TasksReport:
         """Return every asyncio task with its await chain: of a state, or with a text in its name."""

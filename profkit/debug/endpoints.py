@@ -24,6 +24,7 @@ from profkit.debug.gate import Gate, answer_404
 from profkit.debug.health import HealthChecker
 from profkit.debug.jobs import Jobs
 from profkit.debug.live import ROUTES as LIVE
+from profkit.debug.memory_routes import ROUTES as MEMORY
 from profkit.debug.openapi import ROUTES as OPENAPI
 from profkit.debug.pages import Pages
 from profkit.debug.probes import ROUTES as HEALTH
@@ -35,7 +36,9 @@ from profkit.debug.routing import DebugRoute, Resource
 from profkit.profiler import PerformanceProfiler
 from profkit_storage import ConfigurationError
 
-ROUTES: tuple[DebugRoute, ...] = (*REPORTS, *ACTIVITY, *HEALTH, *LIVE, *PROFILES, *CAPTURES, *OPENAPI)
+ROUTES: tuple[DebugRoute, ...] = (
+    *REPORTS, *MEMORY, *ACTIVITY, *HEALTH, *LIVE, *PROFILES, *CAPTURES, *OPENAPI,
+)  # fmt: skip
 """Every route there is: the application, the index and the tests are made from it."""
 
 

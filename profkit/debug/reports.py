@@ -1,4 +1,4 @@
-"""The routes that look: the index, config, connections and memory."""
+"""The routes that look: the index, config and connections."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from profkit.counts import Stats
 from profkit.debug.answers import answer
+from profkit.debug.connections import ConnectionsReport
 from profkit.debug.pools.threads import default_limiter
 from profkit.debug.routing import Call, DebugRoute
 from profkit.debug.scopes import Scope
@@ -93,11 +94,6 @@ async def connections(call: Call) -> Response:
     return await _report(call, "connections", lambda: call.context.connections(limiter=limiter))
 
 
-async def memory(call: Call) -> Response:
-    """Memory use, the garbage collector and the commonest types."""
-    return await _report(call, "memory", call.context.memory)
-
-
 async def style(call: Call) -> Response:
     """The pages' stylesheet."""
     return Response(call.pages.stylesheet(), media_type="text/css")
@@ -105,7 +101,7 @@ async def style(call: Call) -> Response:
 
 async def _report(call: Call, name: str, collect: Callable[[], Mapping[str, object]]) -> Response:
     data = await call.context.workers.run(name, collect)
-    return await answer(call, data, f"{'memory' if name == 'memory' else 'report'}.html", title=name)
+    return await answer(call, data, "report.html", title=name)
 
 
 ROUTES = (
@@ -125,13 +121,7 @@ ROUTES = (
         scope=Scope.READ,
         summary="sockets by state and peer, file descriptors, threads, connection pools, what is served now",
         handler=connections,
-    ),
-    DebugRoute(
-        method="GET",
-        path="/memory",
-        scope=Scope.READ,
-        summary="memory use, garbage collector, commonest types",
-        handler=memory,
+        answers=ConnectionsReport,
     ),
     DebugRoute(
         method="GET",
