@@ -11,6 +11,8 @@ from profkit.debug.answers import answer
 from profkit.debug.routing import Call, DebugRoute
 from profkit.debug.scopes import Scope
 
+_TEMPLATES = {"configuration": "config.html", "memory": "memory.html"}
+
 
 async def index(call: Call) -> Response:
     """What there is, and for whom."""
@@ -60,7 +62,7 @@ async def style(call: Call) -> Response:
 async def _report(call: Call, name: str, collect: Callable[[], Mapping[str, object]]) -> Response:
     call.parameters()
     data = await call.context.workers.run(name, collect)
-    return await answer(call, data, f"{'memory' if name == 'memory' else 'report'}.html", title=name)
+    return await answer(call, data, _TEMPLATES.get(name, "report.html"), title=name)
 
 
 ROUTES = (
@@ -69,7 +71,7 @@ ROUTES = (
         method="GET",
         path="/config",
         scope=Scope.READ,
-        summary="settings of profkit and of the application, masked; versions, command line",
+        summary="settings of profkit and of the application, masked, and where they came from; versions, command line",
         handler=config,
     ),
     DebugRoute(
