@@ -59,23 +59,23 @@ class HealthReport:
     uptime: float
     checks: Mapping[str, CheckResult]
 
-    def as_dict(self) -> dict[str, object]:
-        """Return `{"status", "timestamp", "version", "uptime_seconds", "checks"}`, ready for JSON.
+    def as_dict(self, masker: Masker = masker) -> dict[str, object]:
+        """Return `{"status", "timestamp", "version", "uptime_seconds", "checks"}`, masked and ready for JSON.
 
         `checks` is by name `{"status", "latency_ms", "message"}`.
         """
         return {
             "status": self.status.value,
             "timestamp": self.timestamp.isoformat(timespec="milliseconds"),
-            "version": self.version,
+            "version": masker.mask_text(self.version),
             "uptime_seconds": round(self.uptime, 1),
             "checks": {
                 name: {
                     "status": one.status.value,
                     "latency_ms": round(one.latency * 1000, 1),
-                    "message": one.message,
+                    "message": masker.mask_text(one.message),
                 }
-                for name, one in self.checks.items()
+                for name, one in zip(_shown(self.checks, masker), self.checks.values(), strict=True)
             },
         }
 
@@ -249,6 +249,18 @@ class _Broken(Exception):
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(f"{type(error).__name__} {error}")
+
+
+def _shown(names: Iterable[str], masker: Masker) -> list[str]:
+    """Names as they may be shown, each another: two that look alike once masked have a number."""
+    shown: dict[str, None] = {}
+    for name in names:
+        masked, number = masker.mask_text(name), 2
+        free = masked
+        while free in shown:
+            free, number = f"{masked} ({number})", number + 1
+        shown[free] = None
+    return list(shown)
 
 
 def _read(outcome: object) -> tuple[Health, str]:

@@ -19,7 +19,7 @@ class Asking:
         self._threads: dict[str, threading.Thread] = {}
 
     def ask(self, name: str, function: Callable[[], object]) -> object:
-        """Return what a function returns, or raise what it raises.
+        """Return what a function returns, or raise what it raises; of `sys.exit` and its like a RuntimeError.
 
         Raises:
             TypeError: it is asynchronous.
@@ -44,7 +44,7 @@ class Asking:
             raise TimeoutError(f"the function took longer than {self._seconds:g} s")
         value, error = outcome[0]
         if error is not None:
-            raise error
+            raise error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__} {error}")
         return value
 
 

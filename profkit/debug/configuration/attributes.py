@@ -11,9 +11,11 @@ from profkit.masking.parts import named_parts
 
 def with_parts(config: object) -> object:
     """`config` itself if the masker shows its parts, else its attributes by name; itself, too, if it has none."""
-    if named_parts(config) is not None or _is_plain(config):
+    try:
+        shown = named_parts(config) is not None or _is_plain(config)
+    except Exception:  # noqa: BLE001 - the application's own mapping cannot be read: the masker says so
         return config
-    return _attributes(config) or config
+    return config if shown else _attributes(config) or config
 
 
 def _is_plain(config: object) -> bool:
