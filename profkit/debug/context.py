@@ -14,7 +14,14 @@ from typing import Annotated, Literal, NotRequired, TypedDict, cast
 
 import profkit
 from profkit.counts import Stats
-from profkit.debug.configuration import configuration_report
+from profkit.debug.configuration import (
+    ConfigurationReport,
+    Showing,
+    ShowValues,
+    ValueRules,
+    configuration_report,
+)
+from profkit.debug.configuration.asking import Asking
 from profkit.debug.connections import ConnectionsReport, connections_report
 from profkit.debug.health import HealthChecker
 from profkit.debug.memory import MemoryReport, memory_report
@@ -81,8 +88,9 @@ class DebugContext:
     """A live process as its debug routes see it. Every report is masked, bounded and ready for JSON; each may block.
 
     `config` is the application's settings (any object), `pools` its connection pools by name, and `find_pools` says
-    whether others are looked for; `environment` says whether environment variables are shown too (masked); `checks`
-    are those of `/health`; `started` is seconds since the epoch.
+    whether others are looked for; `environment` says whether environment variables are shown too (masked),
+    `show_values` how much of all settings; `revision` is that of the code, `features` a mapping of feature switches or
+    a function that returns one; `checks` are those of `/health`; `started` is seconds since the epoch.
     """
 
     profiler: PerformanceProfiler | None = None
@@ -90,6 +98,9 @@ class DebugContext:
     pools: Mapping[str, object] = field(default_factory=dict[str, object])
     find_pools: bool = True
     environment: bool = False
+    show_values: Showing = ShowValues.MASKED
+    revision: str | None = None
+    features: Mapping[str, object] | Callable[[], Mapping[str, object]] | None = None
     checks: HealthChecker = field(default_factory=HealthChecker)
     masker: Masker = masker
     started: float = field(default_factory=time.time)
@@ -99,6 +110,11 @@ class DebugContext:
     pool_reader: PoolReader = field(default_factory=PoolReader)
     recent: deque[Profile] = field(default_factory=lambda: deque[Profile](maxlen=_RECENT))
     """The last captures asked for here: they can be looked at before, or without, a store having them."""
+    asking: Asking = field(default_factory=Asking)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.show_values, ValueRules):  # what they hide is hidden on every route
+            object.__setattr__(self, "masker", self.show_values.extend(self.masker))
 
     def current_profiler(self) -> PerformanceProfiler:
         """Return the profiler given, or `profkit`'s own as it is now."""
@@ -109,11 +125,17 @@ class DebugContext:
         service = self.masker.mask_text(self.current_profiler().settings.service)
         return {"host": socket.gethostname(), "pid": os.getpid(), "service": service}
 
-    def configuration(self) -> dict[str, object]:
-        """Return the settings of profkit and of the application, and what they run on."""
-        settings = self.current_profiler().settings
+    def configuration(self) -> ConfigurationReport:
+        """Return the settings of profkit and of the application, where they came from, and what they run on."""
         return configuration_report(
-            self.config, settings=settings, masker=self.masker, environment=self.environment
+            self.config,
+            settings=self.current_profiler().settings,
+            masker=self.masker,
+            environment=self.environment,
+            showing=self.show_values,
+            revision=self.revision,
+            features=self.features,
+            asking=self.asking,
         )
 
     def connections(self, *, limiter: object = None) -> ConnectionsReport:

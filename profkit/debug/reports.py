@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from profkit.counts import Stats
 from profkit.debug.answers import answer
+from profkit.debug.configuration import ConfigurationReport
 from profkit.debug.connections import ConnectionsReport
 from profkit.debug.pools.threads import default_limiter
 from profkit.debug.routing import Call, DebugRoute
@@ -101,7 +102,7 @@ async def style(call: Call) -> Response:
 
 async def _report(call: Call, name: str, collect: Callable[[], Mapping[str, object]]) -> Response:
     data = await call.context.workers.run(name, collect)
-    return await answer(call, data, "report.html", title=name)
+    return await answer(call, data, "config.html" if name == "configuration" else "report.html", title=name)
 
 
 ROUTES = (
@@ -112,8 +113,9 @@ ROUTES = (
         method="GET",
         path="/config",
         scope=Scope.READ,
-        summary="settings of profkit and of the application, masked; versions, command line",
+        summary="settings of profkit and of the application, masked, and where they came from; versions, command line",
         handler=config,
+        answers=ConfigurationReport,
     ),
     DebugRoute(
         method="GET",

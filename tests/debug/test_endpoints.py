@@ -74,7 +74,7 @@ def test_config_is_masked(token_auth: TokenAuth, bearer: Headers) -> None:
         assert answer.status_code == 200
         assert "hunter2" not in answer.text
         assert "workers" in answer.text
-    assert client.get("/config", headers=bearer()).json()["application"]["workers"] == 4
+    assert client.get("/config", headers=bearer()).json()["application"]["values"]["workers"] == 4
 
 
 def test_pools_are_shown(token_auth: TokenAuth, bearer: Headers) -> None:
