@@ -128,7 +128,7 @@ def test_operations_in_flight_are_shown_with_their_stacks(
         "since=2026-03-14T15:00&until=2026-03-14T14:00",
         "since=0001-01-01T00:00:00%2B14:00",
         "limit=5&limit=6",
-        "page=2",
+        "pages=2",
         "operation=" + "x" * 257,
         "%00=1",
     ],
