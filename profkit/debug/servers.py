@@ -116,9 +116,9 @@ def _addresses(server: object) -> list[str]:
                 name = cast("object", getattr(listening, "getsockname")())  # noqa: B009 - of an object of any type
             except OSError:  # closed meanwhile
                 continue
-            match name:
-                case (str(host), int(port), *_):
-                    names.add(host_and_port(host, port))
-                case _:
-                    names.add("unix")
+            if isinstance(name, tuple):
+                host, port = cast("tuple[object, ...]", name)[:2]
+                names.add(host_and_port(str(host), int(str(port))))
+            else:
+                names.add("unix")
     return sorted(names)[:MAX_ADDRESSES]

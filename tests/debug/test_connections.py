@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import orjson
 import psutil
 import pytest
+import sqlalchemy
 
+from profkit.debug import connections
 from profkit.debug.connections import connections_report
+from profkit.debug.pools import PoolReader
 
 
 @contextlib.contextmanager
@@ -82,3 +86,31 @@ def test_what_the_system_refuses_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found["file_descriptors"]["open"] is None
     assert found["threads"]["system"] is None
     assert found["threads"]["count"] >= 1
+
+
+def test_a_system_that_does_not_answer_holds_up_no_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As where a host has a million sockets, which psutil reads one by one; Linux here is faster.
+    asked, over = [], threading.Event()
+
+    def wait(*_: object, **__: object) -> list[object]:
+        asked.append(1)
+        over.wait(20)
+        return []
+
+    monkeypatch.setattr(psutil.Process, "net_connections", wait)
+    monkeypatch.setattr(connections, "WITHIN", 0.1)
+    reader = PoolReader()
+    engine = sqlalchemy.create_engine("sqlite:///none.db")
+    began = time.perf_counter()
+    for _ in range(3):
+        found = connections_report({"db": engine}, reader=reader)
+    assert time.perf_counter() - began < 3
+    assert [pool["in_use"] for pool in found["pools"]] == [0]
+    assert (
+        found["sockets"]["error"]
+        == found["file_descriptors"]["error"]
+        == "the system does not answer within 0.1 s"
+    )
+    assert found["threads"]["count"] >= 1
+    assert len(asked) == 1, "it is not asked again before it has answered"
+    over.set()

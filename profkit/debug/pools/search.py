@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple, TypedDict
+from typing import Final, NamedTuple, TypedDict, cast
 from weakref import ref
 
 from profkit.debug.pools.figures import Library, attribute
@@ -118,7 +118,7 @@ def _names(walk: Walk, states: set[int]) -> dict[int, str]:
     for state in walk.found:
         inside = attribute(state, "_state") if id(type(state)) in states else None
         if isinstance(inside, dict):
-            _name("app.state", inside, wanted, names)
+            _name("app.state", cast("dict[str, object]", inside), wanted, names)
     return names
 
 

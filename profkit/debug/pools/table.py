@@ -49,12 +49,11 @@ def pool_classes() -> Iterator[tuple[type, Library]]:
 
 def derived(base: type) -> list[type]:
     """Return a class and all that are derived from it."""
-    found = {id(base): base}
-    waiting = [base]
+    found: dict[int, type] = {id(base): base}
+    waiting: list[type] = [base]
     while waiting:
-        below: list[type] = type.__subclasses__(waiting.pop())
-        for one in below:
-            if id(one) not in found:
-                found[id(one)] = one
-                waiting.append(one)
+        subclasses: list[type] = type.__subclasses__(waiting.pop())
+        new = [kind for kind in subclasses if id(kind) not in found]
+        found.update((id(kind), kind) for kind in new)
+        waiting += new
     return list(found.values())

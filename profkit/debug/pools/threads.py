@@ -49,5 +49,6 @@ def _read_executor(found: Figures, parts: list[object]) -> None:
     )
 
 
-LIMITERS = Library({"anyio": ("CapacityLimiter",)}, itself, _read_limiter)
+# anyio itself has it only once it has been asked for it.
+LIMITERS = Library({"anyio._core._synchronization": ("CapacityLimiter",)}, itself, _read_limiter)
 EXECUTORS = Library({"concurrent.futures.thread": ("ThreadPoolExecutor",)}, itself, _read_executor)

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from types import CodeType, FrameType, FunctionType, ModuleType, TracebackType
 from typing import Final, cast
 from weakref import ReferenceType
@@ -160,7 +160,7 @@ def _narrow(container: type) -> Callable[[object], bool]:
 
 
 @contextlib.contextmanager
-def _roots() -> Iterator[list[object]]:
+def _roots() -> Generator[list[object]]:
     """Give the coroutines of all tasks, and the threads."""
     tasks = {loop: list(asyncio.all_tasks(loop)) for loop in loops_with_tasks()}
     roots: list[object] = [task.get_coro() for some in tasks.values() for task in some]

@@ -62,7 +62,7 @@ def test_asyncpg(postgres: str, figures: Figures, one: One, comes: Any) -> None:
             assert figures(pool) == (0, 1, 1, 2, None, 0, 0.0)
             held = [await pool.acquire() for _ in range(2)]
             assert await held[0].fetchval("select 41 + 1") == 42
-            waiting = [asyncio.create_task(pool.acquire()) for _ in range(3)]
+            waiting = [asyncio.ensure_future(pool.acquire()) for _ in range(3)]
             await comes(lambda: figures(pool) == (2, 0, 2, 2, None, 3, 1.0))
             waiting.pop().cancel()
             await comes(lambda: figures(pool)[5] == 2)
