@@ -72,7 +72,7 @@ def make(sent: bytes | None, traceparent: bytes | None) -> RequestContext:
 
 def with_state(context: RequestContext, tracestate: bytes) -> RequestContext:
     """Return the context with the `tracestate` that came with its `traceparent`, if it is one that may be passed on."""
-    if context.parent_id and _TRACESTATE.fullmatch(tracestate):
+    if _TRACESTATE.fullmatch(tracestate):
         return context._replace(trace_state=tracestate.decode("ascii"))
     return context
 

@@ -55,7 +55,7 @@ def profiler(kept: list[Profile]) -> Iterator[PerformanceProfiler]:
 
 
 class Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
+    pass
 
 
 class Handler(WSGIRequestHandler):
@@ -75,6 +75,7 @@ def serving(app: App, kind: str = "wsgiref") -> Iterator[int]:
     else:
         server = make_werkzeug_server("127.0.0.1", 0, app, threaded=True)
         server.log = lambda *args: None
+        server.daemon_threads = False  # so that closing the server waits for what is served
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
@@ -335,10 +336,11 @@ def test_two_of_one_header_are_none(kind: str) -> None:
 
 def test_a_tracker_inside_another_keeps_its_id(profiler: PerformanceProfiler, kept: list[Profile]) -> None:
     app = RequestTracker(RequestTracker(ProfilingMiddleware(hello, profiler)))
-    _, answers = run(app, environ_of(HTTP_X_REQUEST_ID="mine"))
-    assert answers.header("x-request-id") == ["mine"]
+    environ = environ_of()
+    _, answers = run(app, environ)
+    assert answers.header("x-request-id") == [environ["profkit.request"].request_id]
     assert profiler.flush()
-    assert kept[0].request_id == "mine"
+    assert (kept[0].request_id, kept[0].span_id) == environ["profkit.request"][0:3:2]
 
 
 def test_without_tracker_there_is_no_id(profiler: PerformanceProfiler, kept: list[Profile]) -> None:
@@ -508,6 +510,29 @@ def test_an_operation_within_a_stream_goes_on_over_its_chunks(
     assert profiler.flush()
     (outer,) = (one for one in kept if one.operation == "GET (unmatched)")
     assert [child.name for child in outer.children] == ["export"]
+
+
+def test_an_operation_that_ends_between_two_chunks_is_nobodys(profiler: PerformanceProfiler) -> None:
+    def exporting() -> Iterator[bytes]:
+        with profiler.operation("export"):
+            yield b"x"
+
+    export = exporting()
+    seen: list[str] = []
+
+    def chunks() -> Iterator[bytes]:
+        yield next(export)
+        operation = current_operation.get()
+        seen.append(operation.tally.name if operation else "")
+        yield b"y"
+
+    body: Any = ProfilingMiddleware(answering(chunks()), profiler)(environ_of(), Answers())
+    chunks_of_it = iter(body)
+    next(chunks_of_it)
+    contextvars.copy_context().run(export.close)  # type: ignore[attr-defined]
+    next(chunks_of_it)
+    body.close()
+    assert seen == ["GET (unmatched)"]
 
 
 def test_the_body_of_an_application_that_is_a_generator(
