@@ -21,7 +21,10 @@ Trace = tuple[int, int, Frames, int]
 _HERE = Path(__file__).parent
 _OURS = {
     tracemalloc.__file__,
-    *(str(_HERE / f"{name}.py") for name in ("allocations", "holds", "memory", "single", "snapshots", "tracing")),
+    *(
+        str(_HERE / f"{name}.py")
+        for name in ("allocations", "holds", "memory", "single", "snapshots", "tracing")
+    ),
 }
 _SAMPLER = str(_HERE.parent / "sampling") + os.sep  # it goes on during a trace
 _MOST_FRAMES = 25
@@ -154,8 +157,7 @@ def _changed(after: Mapping[K, _Sum], before: Mapping[K, _Sum]) -> list[tuple[K,
 
 
 def _is_ours(frames: Frames) -> bool:
-    filename = frames[0][0]
-    return filename in _OURS or filename.startswith(_SAMPLER)
+    return any(filename in _OURS for filename, _ in frames) or frames[0][0].startswith(_SAMPLER)
 
 
 def _place(line: tuple[str, int]) -> Place:

@@ -98,7 +98,10 @@ def _types(most: int, masker: Masker) -> TypeCounts:
     try:
         found: tuple[Census, float] | None = recent_census.get()
     except TooLarge as error:
-        found, skipped = recent_census.last(), f"{error}; POST memory/growth is allowed more, and is shown here then"
+        found, skipped = (
+            recent_census.last(),
+            f"{error}; POST memory/growth is allowed more, and is shown here then",
+        )
     if found is None:
         return {
             "objects": None,

@@ -43,7 +43,7 @@ def roots() -> Iterator[Root]:
 def _frames() -> Iterator[Root]:
     """Yield what runs in other threads than this one, whose locals are of profkit."""
     this = threading.get_ident()
-    for thread, innermost in sys._current_frames().items():  # noqa: SLF001 - the only way
+    for thread, innermost in sys._current_frames().items():
         frame: FrameType | None = None if thread == this else innermost
         for _ in range(_MOST_FRAMES):
             if frame is None:
