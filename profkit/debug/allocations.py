@@ -157,8 +157,7 @@ def _changed(after: Mapping[K, _Sum], before: Mapping[K, _Sum]) -> list[tuple[K,
 
 
 def _is_ours(frames: Frames) -> bool:
-    filename = frames[0][0]
-    return filename in _OURS or filename.startswith(_SAMPLER)
+    return any(filename in _OURS for filename, _ in frames) or frames[0][0].startswith(_SAMPLER)
 
 
 def _place(line: tuple[str, int]) -> Place:

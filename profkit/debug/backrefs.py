@@ -111,6 +111,14 @@ def find_backrefs(
     }
 
 
+def held_by(chain: Chain, number: int) -> str | None:
+    """Return how the hop of this number is held, as Python has it: `.attribute`, or a running function's `variable`."""
+    by = chain["hops"][number]["by"]
+    if by is None:
+        return None
+    return by if chain["root"] == "frame" and number == 1 else f".{by}"
+
+
 def _chain(way: Way, masker: Masker) -> Chain:
     hops = _hops(way, masker)
     if way.root == "frame":

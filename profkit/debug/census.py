@@ -86,7 +86,7 @@ def _count(kinds: list[type]) -> dict[str, int]:
     by_name: Counter[str] = Counter()
     for key, count in counts.items():
         by_name[type_name(known[key])] += count
-    return by_name
+    return dict(by_name)
 
 
 recent_census = Recent(lambda: take_census(LOOK_LIMIT), _AGE)

@@ -51,9 +51,9 @@ class CollectionReport(TypedDict):
     """What a collection of a generation (0 to 2, and the younger ones) did.
 
     `collected` objects were freed, `uncollectable` ones found; `freed_bytes` is by how much the resident memory
-    shrank, below zero if it grew meanwhile, `freed_blocks` the same of Python's blocks. `malloc` is the C library's heap
-    afterwards: what is free there went back to it, not to the system. `stall_seconds` is for how long at most no other
-    thread ran.
+    shrank, below zero if it grew meanwhile, `freed_blocks` the same of Python's blocks. `malloc` is the C library's
+    heap afterwards: what is free there went back to it, not to the system. `stall_seconds` is for how long at most no
+    other thread ran.
     """
 
     generation: int

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from html import escape
 
-from profkit.debug.backrefs import BackrefsReport, Chain, Hop
+from profkit.debug.backrefs import BackrefsReport, Chain, Hop, held_by
 
 _WIDTH, _HEIGHT = 320, 46
 _GAP, _MARGIN = 40, 24
 _TOP = 88
 _LETTERS = 46
+_LEAST = 2
 _FONT = 'font-family="ui-monospace, Menlo, Consolas, monospace"'
 _INK, _QUIET, _LINE, _PAPER, _PANEL, _ACCENT = (
     "#1d2329",
@@ -24,19 +25,20 @@ _INK, _QUIET, _LINE, _PAPER, _PANEL, _ACCENT = (
 def svg_of(report: BackrefsReport) -> str:
     """Return the image: a column for each chain, the root on top."""
     chains = report["chains"]
-    columns = max(1, len(chains))
+    columns = max(_LEAST, len(chains))
     rows = max([len(chain["hops"]) + bool(chain["hops_left_out"]) for chain in chains], default=0)
     width = _MARGIN + columns * (_WIDTH + _MARGIN)
     height = _TOP + rows * (_HEIGHT + _GAP) + _MARGIN
+    size = f'width="{width}" height="{height}"'
     title = f"What keeps {report['found']:,} objects of {report['type']} alive"
+    note = (report["note"] or "").partition(". ")[0]
     summary = f"{report['looked_at']:,} objects looked at in {report['seconds']:g} s"
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {size} viewBox="0 0 {width} {height}">',
         f"<title>{_clean(title)}</title>",
-        f'<rect width="{width}" height="{height}" fill="{_PAPER}"/>',
+        f'<rect {size} fill="{_PAPER}"/>',
         _text(_MARGIN, 30, title, size=14, room=columns * _LETTERS),
-        _text(_MARGIN, 50, report["note"] or summary, ink=_QUIET, room=columns * _LETTERS + 10),
+        _text(_MARGIN, 50, note or summary, ink=_QUIET, room=columns * _LETTERS + 10),
     ]
     for number, chain in enumerate(chains):
         parts += _column(chain, _MARGIN + number * (_WIDTH + _MARGIN))
@@ -56,7 +58,7 @@ def _column(chain: Chain, left: int) -> list[str]:
             ]
             top += _HEIGHT + _GAP
         if number:
-            parts.append(_arrow(left, top, hop["by"]))
+            parts.append(_arrow(left, top, held_by(chain, number)))
         parts.append(_box(left, top, hop, last=number == len(chain["hops"]) - 1))
         top += _HEIGHT + _GAP
     return parts
@@ -77,7 +79,7 @@ def _arrow(left: int, top: int, by: str | None) -> str:
     middle, start, end = left + 20, top - _GAP, top - 2
     line = f'<line x1="{middle}" y1="{start}" x2="{middle}" y2="{end - 6}" stroke="{_LINE}"/>'
     head = f'<path d="M{middle - 4} {end - 7}h8l-4 7z" fill="{_LINE}"/>'
-    label = "" if by is None else _text(middle + 10, start + 24, f".{by}", ink=_ACCENT)
+    label = "" if by is None else _text(middle + 10, start + 24, by, ink=_ACCENT)
     return line + head + label
 
 

@@ -13,7 +13,7 @@ _MAX_KEY = 60
 _MAX_LOOKED_AT = 100_000
 _TYPE: Any = type.__dict__
 _MRO, _TYPE_NAMESPACE = _TYPE["__mro__"], _TYPE["__dict__"]
-_MODULE_NAMESPACE: Any = ModuleType.__dict__["__dict__"]
+_MODULE_NAMESPACE = cast("Any", ModuleType).__dict__["__dict__"]
 
 
 def namespace(holder: object) -> dict[str, object] | None:

@@ -11,11 +11,12 @@ from profkit.debug.census import JOB_LIMIT, Census, recent_census, take_census
 from profkit.debug.collector import JOB_LIMIT as COLLECT_LIMIT
 from profkit.debug.collector import OLDEST, collect_now
 from profkit.debug.single import memory_job
-from profkit.debug.typenames import shown_name
+from profkit.debug.typenames import shown_name, type_name
 from profkit.masking import Masker
 from profkit.masking import masker as default_masker
 
 MAX_TYPES = 500
+_OURS = type_name(Census)
 
 
 class TypeGrowth(TypedDict):
@@ -69,7 +70,9 @@ def measure_growth(
         elapsed = time.monotonic() - began
         after, again = _look(collect=collect)
         recent_census.put(after)
-    changes = {name: count - before.counts.get(name, 0) for name, count in after.counts.items()}
+    changes = {
+        name: count - before.counts.get(name, 0) for name, count in after.counts.items() if name != _OURS
+    }
     grown = sorted(
         ((name, more) for name, more in changes.items() if more > 0), key=lambda one: (-one[1], one[0])
     )

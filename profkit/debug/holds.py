@@ -17,8 +17,7 @@ T = TypeVar("T")
 LOOK_LIMIT = 0.04
 """Seconds for which a look may stop the process; a job that was asked for by POST may for longer."""
 
-_REMEMBERED = 600.0
-_LEAST_SHARE = 0.25
+_REMEMBERED = 300.0
 _BLOCK = 100
 
 
@@ -48,7 +47,7 @@ class Cost:
     """How long a call stops the process for each unit of work, foretold from how long it did the last time.
 
     `action` and `unit` are words for the refusal; `first` is the seconds a unit takes as long as nothing was measured
-    within ten minutes. The same number of objects takes ten times as long where they lie scattered in memory.
+    within five minutes. The same number of objects takes ten times as long where they lie scattered in memory.
     """
 
     def __init__(self, action: str, unit: str, first: float) -> None:
@@ -64,8 +63,8 @@ class Cost:
         self._learned = -_REMEMBERED
 
     def learn(self, units: int, seconds: float) -> None:
-        """Take what was measured; few units in a warm cache say little of many, so a part of the guess remains."""
-        self._rate = max(seconds / max(units, 1), self._first * _LEAST_SHARE)
+        """Take what was measured, half of it: one measurement may be off, and few units say little of many."""
+        self._rate = (self._rate + seconds / max(units, 1)) / 2
         self._learned = time.monotonic()
 
     def expected(self, units: int) -> float:

@@ -9,7 +9,14 @@ from typing import Final, TypeVar
 from starlette.responses import Response
 
 from profkit.debug.answers import answer
-from profkit.debug.backrefs import DEFAULT_OBJECTS, MAX_CHAINS, MOST_OBJECTS, BackrefsReport, find_backrefs
+from profkit.debug.backrefs import (
+    DEFAULT_OBJECTS,
+    MAX_CHAINS,
+    MOST_OBJECTS,
+    BackrefsReport,
+    find_backrefs,
+    held_by,
+)
 from profkit.debug.bounds import MAX_SECONDS, MIN_SECONDS
 from profkit.debug.collector import OLDEST, CollectionReport, collect_garbage
 from profkit.debug.drawing import svg_of
@@ -97,13 +104,13 @@ async def backrefs(call: Call) -> Response:
     )
     if form == "svg" or (form is None and call.wants == SVG):
         return await _image(call, data)
-    return await answer(call, data, "backrefs.html")
+    return await answer(call, data, "backrefs.html", held_by=held_by)
 
 
 async def collect(call: Call) -> Response:
     """Collect garbage now."""
     generation = call.parameters[GENERATION]
-    data = await _job(call, _COLLECTING, lambda stop: collect_garbage(generation))
+    data = await _job(call, _COLLECTING, lambda _: collect_garbage(generation))
     return await answer(call, data, "report.html", title="memory collected")
 
 

@@ -22,9 +22,10 @@ _MOST_STEPS = 40
 """Beyond so many, ways are told apart by the last type only: those through a linked list differ in length alone."""
 
 _DEEP = 0
+_MOST_KINDS = 1 << 24
 _SHARDS = 512
 _LARGE = 10_000
-_TURN = 0.002
+_TURN = 0.003
 _PAUSE = 0.001
 _TYPE: Any = type.__dict__
 _MRO, _NAMESPACE = _TYPE["__mro__"], _TYPE["__dict__"]
@@ -62,7 +63,7 @@ class _Kind(NamedTuple):
     """A type that was met. `urgent`: its objects have finalizers, and are not held while they wait for their turn."""
 
     kind: type
-    index: int
+    number: int
     wanted: bool
     urgent: bool
 
@@ -87,8 +88,8 @@ class Search:
         self._parents, self._ids, self._kinds, self._shapes = array("q"), array("Q"), array("I"), array("I")
         self._met: dict[int, _Kind] = {}
         self._names: list[str] = []
-        self._steps = [0]
-        self._known_shapes: dict[tuple[int, int], int] = {}
+        self._steps = [_MOST_STEPS]
+        self._known_shapes: dict[int, int] = {}
         self._roots: list[tuple[RootKind, str, str]] = []
         self._counts: Counter[int] = Counter()
         self._examples: dict[int, tuple[int, int, int]] = {}
@@ -113,56 +114,63 @@ class Search:
         self._meet([value for _, value in root.held], -len(self._roots), shape)
 
     def _walk(self) -> Ended:
-        turn = time.monotonic() + _TURN
+        clock, referents = time.monotonic, gc.get_referents
+        turn = clock() + _TURN
         while self._urgent or self._waiting:
+            now = clock()
+            if now > turn:
+                if now > self._deadline:
+                    return "time"
+                item = found = None  # held by nobody while others run
+                if self._stop.wait(_PAUSE):
+                    return "caller left"
+                turn = now = clock()
+                turn += _TURN
             if self._urgent:
                 item, number = self._urgent.pop()
             else:
                 item, number = self._waiting.popleft(), self._numbers.popleft()
-            self._meet(self._referents(item), number, self._shapes[number])
+            found = referents(item)
+            if len(found) > _LARGE:
+                self._stall = max(self._stall, clock() - now)
+            self._meet(found, number, self._shapes[number])
             if len(self._ids) >= self._most:
                 return "size"
-            if (now := time.monotonic()) > turn:
-                del item
-                if now > self._deadline:
-                    return "time"
-                if self._stop.wait(_PAUSE):
-                    return "caller left"
-                turn = time.monotonic() + _TURN
         return "all"
-
-    def _referents(self, item: object) -> list[Any]:
-        began = time.monotonic()
-        found = gc.get_referents(item)
-        if len(found) > _LARGE:
-            self._stall = max(self._stall, time.monotonic() - began)
-        return found
 
     def _meet(self, items: list[Any], parent: int, above: int) -> None:
         """Make nodes of what was not met before; what the collector does not track holds nothing, and is not held."""
-        met, seen, is_tracked, ids = self._met, self._seen, gc.is_tracked, self._ids
+        met, seen, is_tracked, ids, shapes = (
+            self._met,
+            self._seen,
+            gc.is_tracked,
+            self._ids,
+            self._known_shapes,
+        )
         for item in items:
             key = id(item)
             shard = seen[(key >> 12) % _SHARDS]
             if key in shard:
                 continue
-            kind = met.get(id(type(item))) or self._kind(type(item))
             tracked = is_tracked(item)
+            kind = met.get(id(type(item))) or self._kind(type(item))
             if not tracked and not kind.wanted:
                 continue
-            if len(ids) >= self._most:
+            number = len(ids)
+            if number >= self._most:
                 break
             shard.add(key)
-            shape = self._shape(above, kind.index)
+            shape = shapes.get(above * _MOST_KINDS + kind.number)
+            if shape is None:
+                shape = self._shape(above, kind.number)
             if kind.wanted:
                 self._counts[shape] += 1
-                self._examples.setdefault(shape, (parent, key, kind.index))
+                self._examples.setdefault(shape, (parent, key, kind.number))
             if not tracked:
                 continue
-            number = len(ids)
             self._parents.append(parent)
             ids.append(key)
-            self._kinds.append(kind.index)
+            self._kinds.append(kind.number)
             self._shapes.append(shape)
             if kind.urgent:
                 self._urgent.append((item, number))
@@ -178,12 +186,13 @@ class Search:
         return found
 
     def _shape(self, above: int, kind: int) -> int:
-        if self._steps[above] >= _MOST_STEPS or above == _DEEP:
-            return _DEEP
-        shape = self._known_shapes.get((above, kind))
+        """Return a new shape; ways that are long have one for all of a type."""
+        deep = self._steps[above] >= _MOST_STEPS
+        key = (_DEEP if deep else above) * _MOST_KINDS + kind
+        shape = self._known_shapes.get(key)
         if shape is None:
-            shape = self._known_shapes[above, kind] = len(self._steps)
-            self._steps.append(self._steps[above] + 1)
+            shape = self._known_shapes[key] = len(self._steps)
+            self._steps.append(_MOST_STEPS if deep else self._steps[above] + 1)
         return shape
 
     def _way(self, shape: int, objects: int) -> Way:

@@ -15,7 +15,7 @@ _cost = Cost("looking at them", "blocks of memory are traced", 0.8e-6)
 
 
 def traces_expected(limit: float) -> int:
-    """Return how many blocks are traced, about; raises `TooLarge` if a snapshot would take more than `limit` seconds."""
+    """Return about how many blocks are traced; raises `TooLarge` if a snapshot would take more than `limit` seconds."""
     traces = _traced()
     _cost.check(traces, limit)
     return traces
@@ -27,10 +27,13 @@ def is_full(limit: float) -> bool:
 
 
 def take_snapshot() -> tuple[list[Trace], float]:
-    """Return every traced block, and for how many seconds at most no other thread ran; `RuntimeError` if none traces."""
+    """Return every traced block, and for how many seconds at most no other thread ran.
+
+    Raises `RuntimeError` if nothing is traced.
+    """
     snapshot, stall = held(tracemalloc.take_snapshot)
-    # Not by way of Snapshot.statistics: it is slower, and only the list itself can be given back bit by bit.
-    traces = cast("list[Trace]", cast("Any", snapshot.traces)._traces)
+    # Not by way of Snapshot.statistics: only the list itself can be given back bit by bit.
+    traces = cast("list[Trace]", cast("Any", snapshot.traces)._traces)  # noqa: SLF001 - as above
     _cost.learn(len(traces), stall)
     return traces, stall
 

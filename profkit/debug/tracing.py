@@ -35,9 +35,9 @@ class TraceReport(TypedDict):
 
     The window `ended` when its time was over, the caller left, or so much was traced that looking at it would stop the
     process for a second. `tracing` says who did: where the application traces already, its tracing is left on, with as
-    many `frames` a block as it keeps, and what was there at the start is compared with. Sizes in bytes; `overhead_bytes`
-    is tracemalloc's own. `stall_seconds` is the longest time for which no other thread ran, for a snapshot or the
-    end of tracing.
+    many `frames` a block as it keeps, and what was there at the start is compared with. Sizes in bytes;
+    `overhead_bytes` is tracemalloc's own. `stall_seconds` is the longest time for which no other thread ran, for a
+    snapshot or the end of tracing.
     """
 
     seconds: float
@@ -76,8 +76,8 @@ def trace_memory(
     For a worker thread, never an event loop's: while it traces, Python allocates up to 7 times slower with one frame,
     and slower with more. Returns the `top` lines, and with more than one frame the `top` tracebacks.
 
-    Raises `ConfigurationError` for seconds, frames or top (1..500) that are not allowed, `Busy` while another memory job
-    runs, `TooLarge` if the application has traced too much to look at, `Disturbed` if it stops tracing meanwhile.
+    Raises `ConfigurationError` for seconds, frames or top (1..500) that are not allowed, `Busy` while another memory
+    job runs, `TooLarge` if the application has traced too much to look at, `Disturbed` if it stops tracing meanwhile.
     """
     check_seconds(seconds)
     check_count("frames", frames, MAX_FRAMES)

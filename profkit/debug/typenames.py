@@ -10,7 +10,7 @@ from profkit.masking import Masker
 MAX_NAME = 200
 _TYPE: Any = type.__dict__
 _QUALNAME, _MODULE = _TYPE["__qualname__"], _TYPE["__module__"]
-_NAMESPACE: Any = ModuleType.__dict__["__dict__"]
+_NAMESPACE = cast("Any", ModuleType).__dict__["__dict__"]
 _FUNCTION_MODULE: Any = FunctionType.__dict__["__module__"]
 
 
