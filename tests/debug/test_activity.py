@@ -349,8 +349,7 @@ def test_a_task_that_fails_while_it_is_looked_at_is_told_of_by_its_own_loop(
         loop.set_exception_handler(lambda *_: told_in.append(threading.get_ident()))
         tasks = {asyncio.create_task(fails())}
         look = loop.run_in_executor(None, partial(tasks_report, live_profiler, Waiting(), masker=masker))
-        while not all(task.done() for task in tasks):
-            await asyncio.sleep(0.01)
+        await asyncio.wait(tasks)
         tasks.clear()
         go_on.set()
         await look
