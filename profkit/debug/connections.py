@@ -13,7 +13,7 @@ from profkit.debug.sockets import (
     DescriptorsReport,
     SocketsReport,
     SystemReport,
-    ThreadsReport,
+    ThreadNames,
     system_report,
     without_system,
 )
@@ -34,7 +34,7 @@ class ConnectionsReport(TypedDict):
 
     sockets: SocketsReport
     file_descriptors: DescriptorsReport
-    threads: ThreadsReport
+    threads: ThreadNames
     pools: list[PoolReport]
     pools_left_out: int
     pool_search: SearchReport | None

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import Literal, TypedDict, cast
 from weakref import WeakSet
 
-from profkit.asgi import live_requests
 from profkit.debug.pools.figures import attribute, items, whole
 from profkit.debug.sockets import host_and_port
+from profkit.live_requests import LiveRequest, live_requests
 from profkit.masking import Masker
 
 MAX_ROUTES = 50
@@ -65,16 +65,16 @@ def server_report(found: Iterable[Callable[[], object | None]], *, masker: Maske
     servers = [server for one in found if (server := one()) is not None]
     known = {id(server): server for server in (*servers, *own_servers)}
     return {
-        "requests": _live([(name, age) for name, age, kind in live if kind == "http"], masker),
-        "websockets": _live([(name, age) for name, age, kind in live if kind == "websocket"], masker),
+        "requests": _live([one for one in live if one.kind == "http"], masker),
+        "websockets": _live([one for one in live if one.kind == "websocket"], masker),
         "uvicorn": [_server(server) for server in list(known.values())[:MAX_SERVERS] if _runs(server)],
     }
 
 
-def _live(connections: list[tuple[str, float]], masker: Masker) -> LiveReport:
+def _live(connections: list[LiveRequest], masker: Masker) -> LiveReport:
     ages: dict[str, list[float]] = {}
-    for name, age in connections:
-        ages.setdefault(name, []).append(age)
+    for one in connections:
+        ages.setdefault(one.name, []).append(one.age)
     ranked = sorted(ages.items(), key=lambda item: (-len(item[1]), item[0]))
     return {
         "total": len(connections),

@@ -59,7 +59,7 @@ class ThreadName(TypedDict):
     native_id: int | None
 
 
-class ThreadsReport(TypedDict):
+class ThreadNames(TypedDict):
     """`count` of Python's threads, of the `system`'s with those that C code started, and Python's first 100."""
 
     count: int
@@ -73,7 +73,7 @@ class SystemReport(TypedDict):
 
     sockets: SocketsReport
     file_descriptors: DescriptorsReport
-    threads: ThreadsReport
+    threads: ThreadNames
 
 
 class _Address(Protocol):
@@ -198,7 +198,7 @@ def _system_threads() -> int | None:
         return None
 
 
-def _threads(masker: Masker, system: int | None) -> ThreadsReport:
+def _threads(masker: Masker, system: int | None) -> ThreadNames:
     threads = threading.enumerate()
     return {
         "count": len(threads),
