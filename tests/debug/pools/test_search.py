@@ -268,3 +268,21 @@ def test_clients_of_one_kind_are_numbered(shop: Any) -> None:
     assert all(name.startswith("httpx.Client ") and name.split()[1].isdigit() for name in names)
     for client in shop.clients:
         client.close()
+
+
+def test_a_search_that_fails_spoils_nothing_and_is_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # As with a version of Python in which something that the walk asks for is gone.
+    def fail(_: walk.Walk) -> None:
+        raise AttributeError("gone")
+
+    monkeypatch.setattr(walk.Walk, "go", fail)
+    reader = PoolReader(within=20)
+    for _ in range(2):
+        found = reader.search()
+        [report], _ = reader.read({"db": engine()}, found, masker=masker)
+        assert (report["in_use"], report["error"]) == (0, None)
+        assert found.report() == {"objects": 0, "seconds": 0.0, "age": 0.0, "complete": False}
+    [record] = [one for one in caplog.records if one.name == "profkit"]
+    assert record.getMessage() == "profkit: the search for pools failed: AttributeError"
