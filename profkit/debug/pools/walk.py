@@ -28,7 +28,7 @@ MOST_FOUND: Final = 200
 _WIDEST = 5_000
 """A container with more in it holds the application's data, and is passed over."""
 _AT_A_TIME = 32
-_WORK, _PAUSE = 0.001, 0.0001
+_WORK, _PAUSE = 0.002, 0.0001
 """Seconds after which other threads have their turn."""
 _CONTAINERS = (dict, list, tuple, set, frozenset, deque)
 _ENDS = (

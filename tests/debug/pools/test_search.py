@@ -42,7 +42,7 @@ def shop(tmp_path: Path) -> Iterator[Any]:
 
 
 def search(reader: PoolReader | None = None) -> list[PoolReport]:
-    reader = reader or PoolReader()
+    reader = reader or PoolReader(within=20)
     reports, _ = reader.read({}, reader.search(), masker=masker)
     assert all(one["found"] == "by type" and one["supported"] for one in reports)
     return reports
@@ -141,14 +141,14 @@ def test_what_is_inside_a_client_is_listed_once(shop: Any) -> None:
     names = [one["name"] for one in reports if one["kind"].startswith(("urllib3", "requests"))]
     assert f"{SHOP}.session" in names
     held = {id(manager) for manager in (one.poolmanager for one in shop.session.adapters.values())}
-    reader = PoolReader()
+    reader = PoolReader(within=20)
     found = [one.again() for one in reader.search().pools]
     assert held <= {id(one) for one in found}, "or the test shows nothing"
 
 
 def test_what_is_given_is_not_listed_again(shop: Any) -> None:
     shop.engine = engine()
-    reader = PoolReader()
+    reader = PoolReader(within=20)
     reports, _ = reader.read({"db": shop.engine}, reader.search(), masker=masker)
     assert [(one["name"], one["found"]) for one in reports if one["limit"] == 24] == [("db", "given")]
 
@@ -156,7 +156,7 @@ def test_what_is_given_is_not_listed_again(shop: Any) -> None:
 def test_what_was_found_is_not_kept_alive_and_searched_once_a_minute(shop: Any) -> None:
     shop.engine = engine()
     alive = weakref.ref(shop.engine)
-    reader = PoolReader()
+    reader = PoolReader(within=20)
     assert ours(search(reader)) == [f"{SHOP}.engine"]
     shop.second = engine()
     assert ours(search(reader)) == [f"{SHOP}.engine"], "not yet"
@@ -167,7 +167,7 @@ def test_what_was_found_is_not_kept_alive_and_searched_once_a_minute(shop: Any) 
 
 
 def test_later_searches_are_not_waited_for(shop: Any, until: Any) -> None:
-    reader = PoolReader(every=0.0)
+    reader = PoolReader(within=20, every=0.0)
     assert ours(search(reader)) == []
     shop.engine = engine()
     until(lambda: ours(search(reader)) == [f"{SHOP}.engine"])
@@ -268,3 +268,21 @@ def test_clients_of_one_kind_are_numbered(shop: Any) -> None:
     assert all(name.startswith("httpx.Client ") and name.split()[1].isdigit() for name in names)
     for client in shop.clients:
         client.close()
+
+
+def test_a_search_that_fails_spoils_nothing_and_is_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # As with a version of Python in which something that the walk asks for is gone.
+    def fail(_: walk.Walk) -> None:
+        raise AttributeError("gone")
+
+    monkeypatch.setattr(walk.Walk, "go", fail)
+    reader = PoolReader(within=20)
+    for _ in range(2):
+        found = reader.search()
+        [report], _ = reader.read({"db": engine()}, found, masker=masker)
+        assert (report["in_use"], report["error"]) == (0, None)
+        assert found.report() == {"objects": 0, "seconds": 0.0, "age": 0.0, "complete": False}
+    [record] = [one for one in caplog.records if one.name == "profkit"]
+    assert record.getMessage() == "profkit: the search for pools failed: AttributeError"
