@@ -271,7 +271,13 @@ def test_a_long_chain_is_bounded() -> None:
 
 
 def test_names_that_may_be_values_are_not_shown() -> None:
-    box = Box(**{SECRET.replace("-", "_"): [1, Leaf()], "a b": Leaf(), "ghp_abcdefghijklmnopqrstuvwxyz0123456789": []})
+    box = Box(
+        **{
+            SECRET.replace("-", "_"): [1, Leaf()],
+            "a b": Leaf(),
+            "ghp_abcdefghijklmnopqrstuvwxyz0123456789": [],
+        }
+    )
     HELD["x"] = box
     del box
     report = search()
@@ -307,7 +313,7 @@ def test_a_search_ends_by_size_by_time_and_when_its_caller_leaves() -> None:
     stop = threading.Event()
     stop.set()
     assert search("no.Such", stop=stop)["ended"] == "caller left"
-    HELD["many"] = [[number] for number in range(1_000_000)]
+    HELD["many"] = [[number] for number in range(500_000)]
     began = time.monotonic()
     report = search("no.Such", seconds=1, objects=5_000_000)
     assert report["ended"] == "time"
@@ -316,7 +322,7 @@ def test_a_search_ends_by_size_by_time_and_when_its_caller_leaves() -> None:
 
 
 def test_others_run_during_a_search() -> None:
-    HELD["many"] = [[number] for number in range(200_000)]
+    HELD["many"] = [[number] for number in range(100_000)]
     stop, gaps = threading.Event(), [0.0]
 
     def probe() -> None:

@@ -197,7 +197,7 @@ def test_tuples_that_are_being_built_are_left_alone() -> None:
     builder = threading.Thread(target=build)
     builder.start()
     try:
-        for _ in range(40):
+        for _ in range(10):
             take_census(60)
     finally:
         stop.set()
@@ -294,7 +294,9 @@ def test_costs_are_foretold_by_what_was_measured() -> None:
     cost = Cost("counting", "things are here", 1e-3)
     assert cost.expected(10) == pytest.approx(0.01)
     cost.check(10, 0.01)
-    with pytest.raises(TooLarge, match=r"20 things are here: counting would stop this process for about 0\.02 s"):
+    with pytest.raises(
+        TooLarge, match=r"20 things are here: counting would stop this process for about 0\.02 s"
+    ):
         cost.check(20, 0.01)
     cost.learn(10, 0.1)
     assert cost.expected(10) == pytest.approx(0.055)

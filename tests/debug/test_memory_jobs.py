@@ -1,4 +1,4 @@
-"""Memory jobs: tracing that stops what it started, growth, collections; one at a time, refused where they would hurt."""
+"""Memory jobs: tracing that stops what it started, growth, collections; one at a time, and refused where they hurt."""
 
 from __future__ import annotations
 
@@ -239,7 +239,9 @@ def test_growth_ends_by_itself_and_is_refused_where_it_would_hurt() -> None:
     assert 1 <= found["seconds"] < 4
     assert 0 < found["stall_seconds"] < 2
     census.listing.learn(1, 1.0)
-    with pytest.raises(TooLarge, match=r"counting their types would stop this process for about .* at most 2 s"):
+    with pytest.raises(
+        TooLarge, match=r"counting their types would stop this process for about .* at most 2 s"
+    ):
         measure_growth(1)
     assert not memory_job._lock.locked()
 
@@ -344,7 +346,9 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 @pytest.mark.parametrize("seconds", [0, 0.99, 60.1, -1, float("nan"), float("inf"), True, "5", None])
-@pytest.mark.parametrize("job", [trace_memory, measure_growth, lambda seconds: find_backrefs("x", seconds=seconds)])
+@pytest.mark.parametrize(
+    "job", [trace_memory, measure_growth, lambda seconds: find_backrefs("x", seconds=seconds)]
+)
 def test_bad_seconds_are_refused(job: Callable[[Any], object], seconds: object) -> None:
     with pytest.raises(ConfigurationError, match=r"seconds: .* allowed is 1 to 60"):
         job(seconds)
@@ -362,7 +366,9 @@ def test_bad_seconds_are_refused(job: Callable[[Any], object], seconds: object) 
     ],
 )
 def test_bad_numbers_are_refused(name: str, job: Callable[[Any], object], value: object) -> None:
-    with pytest.raises(ConfigurationError, match=rf"{name}: .* allowed is a whole number from 10{{0,3}} to \d+"):
+    with pytest.raises(
+        ConfigurationError, match=rf"{name}: .* allowed is a whole number from 10{{0,3}} to \d+"
+    ):
         job(value)
 
 
