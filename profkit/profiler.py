@@ -11,11 +11,11 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import ParamSpec, TypeVar, cast, overload
 
 from profkit import handover, process_hooks
 from profkit.config import Settings, check_threshold
+from profkit.counts import Stats
 from profkit.engines import WATCHDOG, kind_of
 from profkit.faults import Faults, log
 from profkit.inflight import InFlight, list_in_flight
@@ -89,7 +89,7 @@ class PerformanceProfiler:
     @enabled.setter
     def enabled(self, enabled: bool) -> None:
         with self._applying:
-            self._apply(replace(self.settings, enabled=enabled))
+            self._apply(self.settings.changed(enabled=enabled))
             self._watch()
 
     def configure(self, settings: Settings | None = None, **arguments: object) -> None:
@@ -135,12 +135,12 @@ class PerformanceProfiler:
         """
         with self._applying:
             if name is None:
-                changed = replace(self.settings, threshold=cast("float", seconds))
+                changed = self.settings.changed(threshold=seconds)
             else:
                 thresholds = {**self.settings.thresholds, name: cast("float", seconds)}
                 if seconds is None:
                     del thresholds[name]
-                changed = replace(self.settings, thresholds=thresholds)
+                changed = self.settings.changed(thresholds=thresholds)
             self._apply(changed)
 
     def activate(self) -> bool:
@@ -252,7 +252,7 @@ class PerformanceProfiler:
             self.faults.add("queue_full", profile.operation)
         return profile
 
-    def stats(self) -> dict[str, object]:
+    def stats(self) -> Stats:
         """Return counts since the start: operations, and what became of them, and every loss with its reason.
 
         Of the `slow` ones those that are `kept` have a profile, and `dropped` tells why others have none; the rest is

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+from typing import Annotated, TypedDict
+
 from starlette.responses import Response
 
 from profkit.debug.answers import answer
-from profkit.debug.forms import FORMS, rendered
+from profkit.debug.forms import FORMAT, FORMS, rendered
 from profkit.debug.negotiation import HTML
+from profkit.debug.parameters import number
 from profkit.debug.presence import while_there
 from profkit.debug.problems import busy
 from profkit.debug.routing import Call, DebugRoute
 from profkit.debug.scopes import Scope
-from profkit.debug.summary import summary
+from profkit.debug.summary import ProfileSummary, summary
 from profkit.process_capture import MAX_SECONDS as MAX_CAPTURE
 from profkit.process_capture import CaptureBusy
 
 MIN_CAPTURE = 0.1
+CAPTURE_SECONDS = number(
+    "seconds", "for how long it is watched", low=MIN_CAPTURE, high=MAX_CAPTURE, default=5.0
+)
+
+
+class Capture(TypedDict):
+    """A capture of the whole process that was just made."""
+
+    id: str
+    stored: Annotated[
+        bool, "it goes to the store; without one it can be had here until three others are made"
+    ]
+    links: Annotated[dict[str, str], "where it is in each format, relative to the routes' root"]
+    profile: ProfileSummary
 
 
 async def capture(call: Call) -> Response:
     """Capture the whole process now; ends early when the caller goes away."""
-    parameters = call.parameters()
-    seconds = parameters.number("seconds", 5.0, MIN_CAPTURE, MAX_CAPTURE)
-    form = parameters.choice("format", FORMS)
+    seconds, form = call.parameters[CAPTURE_SECONDS], call.parameters[FORMAT]
     profiler = call.context.current_profiler()
     try:
         profile = await while_there(
@@ -41,7 +56,12 @@ async def capture(call: Call) -> Response:
         return Response(status_code=303, headers={"location": way})
     links = {form: f"{way}?format={form}" for form in FORMS}
     described = await call.context.workers.run_alone(lambda: summary(profile, call.context.masker))
-    data = {"id": profile.id, "stored": profiler.storage is not None, "links": links, "profile": described}
+    data: Capture = {
+        "id": profile.id,
+        "stored": profiler.storage is not None,
+        "links": links,
+        "profile": described,
+    }
     return await answer(call, data, "report.html")
 
 
@@ -52,7 +72,9 @@ ROUTES = (
         scope=Scope.PROFILE,
         summary="capture the whole process now, for 0.1 to 60 seconds",
         handler=capture,
-        parameters=frozenset({"seconds", "format"}),
+        answers=Capture,
+        also=(303, 501),
+        parameters=(CAPTURE_SECONDS, FORMAT),
         job="capture",
     ),
 )

@@ -18,48 +18,66 @@ from profkit.debug.backrefs import (
     held_by,
 )
 from profkit.debug.bounds import MAX_SECONDS, MIN_SECONDS
-from profkit.debug.collector import OLDEST, collect_garbage
+from profkit.debug.collector import OLDEST, CollectionReport, collect_garbage
 from profkit.debug.drawing import svg_of
-from profkit.debug.growth import MAX_TYPES, measure_growth
+from profkit.debug.growth import MAX_TYPES, GrowthReport, measure_growth
 from profkit.debug.holds import TooLarge
+from profkit.debug.memory import MemoryReport
 from profkit.debug.negotiation import HTML, JSON, SVG
+from profkit.debug.parameters import choice, flag, number, required, text, whole
 from profkit.debug.presence import while_there
 from profkit.debug.problems import Problem, busy
 from profkit.debug.routing import Call, DebugRoute
 from profkit.debug.scopes import Scope
 from profkit.debug.single import Busy
-from profkit.debug.tracing import MAX_FRAMES, MAX_LINES, Disturbed, trace_memory
+from profkit.debug.tracing import MAX_FRAMES, MAX_LINES, Disturbed, TraceReport, trace_memory
 
 T = TypeVar("T")
 _JOB: Final = "memory job"
-_FORMS: Final = ("json", "svg")
+TRACE_SECONDS = number(
+    "seconds", "for how long allocations are traced", low=MIN_SECONDS, high=MAX_SECONDS, default=5.0
+)
+FRAMES = whole(
+    "frames", "of how many frames a traceback is; 1: lines alone", low=1, high=MAX_FRAMES, default=1
+)
+LINES = whole("top", "how many lines, and tracebacks, at the most", low=1, high=MAX_LINES, default=25)
+GROWTH_SECONDS = number("seconds", "between the two counts", low=MIN_SECONDS, high=MAX_SECONDS, default=10.0)
+TYPES = whole("top", "how many types at the most", low=1, high=MAX_TYPES, default=25)
+COLLECT = flag("collect", "whether garbage is collected before each count; not, if not given")
+TYPE = required(text("type", "what to look for, as GET memory names it, such as builtins.dict"))
+CHAINS = whole("count", "for how many objects of the type", low=1, high=MAX_CHAINS, default=3)
+SEARCH_SECONDS = number(
+    "seconds", "for how long it may be looked", low=MIN_SECONDS, high=MAX_SECONDS, default=15.0
+)
+OBJECTS = whole(
+    "objects", "into how many objects may be looked", low=1000, high=MOST_OBJECTS, default=DEFAULT_OBJECTS
+)
+IMAGE = choice("format", "the answer's form, whatever is accepted", ("json", "svg"))
+GENERATION = whole(
+    "generation", "the oldest that is collected: 0 for the youngest alone", low=0, high=OLDEST, default=OLDEST
+)
 _COLLECTING = 10.0
 """Seconds that a collection is waited for; it is refused if it is likely to take five."""
 
 
 async def memory(call: Call) -> Response:
     """Memory use, the allocators, the garbage collector and the commonest types."""
-    call.parameters()
     data = await call.context.workers.run("memory", call.context.memory)
     return await answer(call, data, "memory.html")
 
 
 async def trace(call: Call) -> Response:
     """Trace allocations for a while; ends early when the caller goes away."""
-    parameters = call.parameters()
-    seconds = parameters.number("seconds", 5.0, MIN_SECONDS, MAX_SECONDS)
-    frames = parameters.count("frames", 1, 1, MAX_FRAMES)
-    top = parameters.count("top", 25, 1, MAX_LINES)
+    given = call.parameters
+    seconds, frames, top = given[TRACE_SECONDS], given[FRAMES], given[LINES]
     data = await _job(call, seconds, lambda stop: trace_memory(seconds, frames=frames, top=top, stop=stop))
     return await answer(call, data, "report.html", title="memory trace")
 
 
 async def growth(call: Call) -> Response:
     """Count types twice; ends early when the caller goes away."""
-    parameters = call.parameters()
-    seconds = parameters.number("seconds", 10.0, MIN_SECONDS, MAX_SECONDS)
-    top = parameters.count("top", 25, 1, MAX_TYPES)
-    collect = parameters.choice("collect", ("true", "false")) == "true"
+    given = call.parameters
+    seconds, top, collect = given[GROWTH_SECONDS], given[TYPES], given[COLLECT] or False
     masker = call.context.masker
     data = await _job(
         call,
@@ -71,14 +89,9 @@ async def growth(call: Call) -> Response:
 
 async def backrefs(call: Call) -> Response:
     """Find what keeps objects of a type alive; ends early when the caller goes away."""
-    parameters = call.parameters()
-    name = parameters.text("type")
-    if name is None:
-        raise Problem(422, "Give type, as GET memory names it, such as builtins.dict.")
-    count = parameters.count("count", 3, 1, MAX_CHAINS)
-    seconds = parameters.number("seconds", 15.0, MIN_SECONDS, MAX_SECONDS)
-    objects = parameters.count("objects", DEFAULT_OBJECTS, 1000, MOST_OBJECTS)
-    form = parameters.choice("format", _FORMS)
+    given = call.parameters
+    name, seconds, count = given[TYPE], given[SEARCH_SECONDS], given[CHAINS]
+    objects, form = given[OBJECTS], given[IMAGE]
     masker = call.context.masker
     data = await _job(
         call,
@@ -94,7 +107,7 @@ async def backrefs(call: Call) -> Response:
 
 async def collect(call: Call) -> Response:
     """Collect garbage now."""
-    generation = call.parameters().count("generation", OLDEST, 0, OLDEST)
+    generation = call.parameters[GENERATION]
     data = await _job(call, _COLLECTING, lambda _: collect_garbage(generation))
     return await answer(call, data, "report.html", title="memory collected")
 
@@ -124,6 +137,7 @@ ROUTES = (
         scope=Scope.READ,
         summary="memory use, allocators, garbage collector, commonest types; what would cost too much is left out",
         handler=memory,
+        answers=MemoryReport,
     ),
     DebugRoute(
         method="POST",
@@ -131,7 +145,8 @@ ROUTES = (
         scope=Scope.MEMORY,
         summary="trace allocations for 1 to 60 seconds, by line and traceback; slows Python's allocations meanwhile",
         handler=trace,
-        parameters=frozenset({"seconds", "frames", "top"}),
+        answers=TraceReport,
+        parameters=(TRACE_SECONDS, FRAMES, LINES),
         job=_JOB,
     ),
     DebugRoute(
@@ -140,7 +155,8 @@ ROUTES = (
         scope=Scope.MEMORY,
         summary="count objects by type twice, 1 to 60 seconds apart (collect=true: after collecting garbage)",
         handler=growth,
-        parameters=frozenset({"seconds", "top", "collect"}),
+        answers=GrowthReport,
+        parameters=(GROWTH_SECONDS, TYPES, COLLECT),
         job=_JOB,
     ),
     DebugRoute(
@@ -149,7 +165,8 @@ ROUTES = (
         scope=Scope.MEMORY,
         summary="what keeps objects of a type alive: chains of references from a root, as data or image (format=svg)",
         handler=backrefs,
-        parameters=frozenset({"type", "count", "seconds", "objects", "format"}),
+        answers=BackrefsReport,
+        parameters=(TYPE, CHAINS, SEARCH_SECONDS, OBJECTS, IMAGE),
         offers=(JSON, HTML, SVG),
         job=_JOB,
     ),
@@ -159,7 +176,8 @@ ROUTES = (
         scope=Scope.MEMORY,
         summary="collect garbage now; the process stands still meanwhile",
         handler=collect,
-        parameters=frozenset({"generation"}),
+        answers=CollectionReport,
+        parameters=(GENERATION,),
         job=_JOB,
     ),
 )

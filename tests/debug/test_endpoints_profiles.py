@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from profkit import PerformanceProfiler, Settings
 from profkit.debug import DiagnosticEndpoints, TokenAuth
-from profkit.debug.stored import newest
+from profkit.debug.stored import find
 from profkit.debug.summary import summary
 from profkit.masking import masker
 from profkit_storage import Frame, Node, Origin, Profile, ProfileQuery, Sample, StorageError, Trigger
@@ -76,13 +76,13 @@ def test_the_newest_are_found_however_long_ago(make_profile: Any) -> None:
         start_ns = int((now - timedelta(hours=hours)).timestamp() * 1e9)
         storage.put(make_profile(id=new_ulid(start_ns), start_ns=start_ns))
         ids.append(max(entry.id for entry in storage.scan() if entry.start_ns // 10**6 == start_ns // 10**6))
-    found = newest(storage, ProfileQuery(), 50)
+    found = find(storage, ProfileQuery(), 50)
     assert [entry.id for entry in found.entries] == ids
     assert not found.more
-    assert [entry.id for entry in newest(storage, ProfileQuery(), 2).entries] == ids[:2]
+    assert [entry.id for entry in find(storage, ProfileQuery(), 2).entries] == ids[:2]
     since = now - timedelta(hours=6)
-    assert [entry.id for entry in newest(storage, ProfileQuery(since=since), 50).entries] == ids[:3]
-    assert newest(storage, ProfileQuery(), 50, seconds=0.0).more
+    assert [entry.id for entry in find(storage, ProfileQuery(since=since), 50).entries] == ids[:3]
+    assert find(storage, ProfileQuery(), 50, seconds=0.0).more
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ STRANGE = [
     "/profile/",
     "/profile/../config",
     "/profile/x/y",
-    "/openapi.json",
+    "/openapi.yaml",
     "/docs",
     "/favicon.ico",
     "/static/style.css",

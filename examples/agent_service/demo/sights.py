@@ -21,8 +21,9 @@ def _index(answer: httpx.Response) -> str:
 
 
 def _config(answer: httpx.Response) -> str:
-    settings = answer.json()["application"]
-    return f"llm_api_key {settings['llm_api_key']}, without {sorted(settings['without'])}"
+    application = answer.json()["application"]
+    values, outside = application["values"], application["settings"]["outside"]
+    return f"llm_api_key {values['llm_api_key']}, without {sorted(values['without'])}; outside from {outside['name']}"
 
 
 def _connections(answer: httpx.Response) -> str:

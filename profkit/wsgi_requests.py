@@ -1,0 +1,202 @@
+"""A WSGI request from the call of the application to the end of its answer, which is after that call has returned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from contextvars import Token
+from sys import _getframe  # pyright: ignore[reportPrivateUsage]  # documented, and the only way to a frame
+from types import FrameType, TracebackType
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from profkit.live_requests import live
+from profkit.operations import Operation, Watcher, current
+from profkit.request_context import RequestContext, end, request_context
+from profkit.route_names import environ_name, note_route
+from profkit.sampling.threads import this
+from profkit.tallies import Tally
+from profkit_storage import Status
+
+_SERVER_ERROR = 500
+Entered = tuple["Token[RequestContext | None] | None", "Token[Operation | None] | None"]
+"""What takes back what was set for one step: of the request's context, and of its operation."""
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+
+
+class RequestOperation(Operation):
+    """The operation of a request. Its stacks are those of the steps that the application makes for the answer.
+
+    Between two steps the thread is the server's, which sends what it was given: that is part of the request too.
+    """
+
+    __slots__ = ("_inner",)
+    outside = "[sending the answer]"
+
+    def __init__(self, profiler: Watcher, tally: Tally) -> None:
+        super().__init__(profiler, tally)
+        self._inner: Operation = self
+
+    def start(self, frame: FrameType) -> Token[Operation | None] | None:
+        """Begin, with the first step, whose stack starts at `frame`."""
+        self.begin(id(frame))
+        return self._token
+
+    def step_in(self, frame: FrameType) -> Token[Operation | None]:
+        """Begin another step, perhaps in another thread or context."""
+        self.thread = this.thread
+        self.root = id(frame)
+        inner = self._inner
+        return current.set(self if inner.ended else inner)
+
+    def step_out(self, token: Token[Operation | None]) -> None:
+        """End a step. The operation stays in flight, and is nobody's current one."""
+        self.root = 0
+        self._inner = current.get() or self  # a body may yield within an operation of its own
+        try:
+            current.reset(token)
+        except (ValueError, RuntimeError):  # in another context than it began in; or interrupted here before
+            pass
+
+    def stop(self, token: Token[Operation | None]) -> None:
+        """End the last step, and the operation with it."""
+        self._token = token
+        self._inner = self
+        try:
+            self.end()
+        except BaseException:
+            self.take_back()
+            raise
+
+
+class Request:
+    """One request. Its context and operation are set while the application works on it, and only then.
+
+    A context variable that stayed set while the server sends would be there for the thread's next request if the server
+    forgot to close this one. `context` is None where another tracker has one, `operation` where no profiler is at work.
+    """
+
+    __slots__ = ("__weakref__", "_begun", "_context", "_exhausted", "_status", "environ", "operation")
+
+    def __init__(
+        self, environ: WSGIEnvironment, context: RequestContext | None, operation: RequestOperation | None
+    ) -> None:
+        self.environ = environ
+        self.operation = operation
+        self._context = context
+        self._begun = self._exhausted = False
+        self._status = 0
+
+    def call(self, app: WSGIApplication, start_response: StartResponse) -> Iterable[bytes]:
+        """Call the application. The request goes on until `close`, unless it raises."""
+        operation, context = self.operation, self._context
+        entered: Entered = (None if context is None else request_context.set(context), None)
+        try:
+            if operation is not None:
+                entered = (entered[0], operation.start(_getframe()))
+                live[operation] = self.environ
+            body = app(self.environ, start_response)
+        except BaseException as error:
+            self.fail(error)
+            self._finish(entered)
+            raise
+        self.leave(entered)
+        return body
+
+    def answering(self, start_response: StartResponse, header: str) -> StartResponse:
+        """Return what starts an answer as `start_response` does, with the request's id in `header` if it has a name."""
+        name = header.lower()
+        context = self._context if header else None
+
+        def answer(
+            status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
+        ) -> Callable[[bytes], object]:
+            self._note(status)
+            if context is not None:
+                # Not in place: an application may send one list of headers many times.
+                headers = [item for item in headers if item[0].lower() != name]
+                headers.append((header, context.request_id))
+            if exc_info is None:
+                return start_response(status, headers)
+            try:
+                return start_response(status, headers, exc_info)
+            finally:
+                exc_info = None  # it holds this frame
+
+        return answer
+
+    def enter(self, frame: FrameType) -> Entered:
+        """Set what belongs to the request for one step of its body, whose stack starts at `frame`."""
+        context = None if self._context is None else request_context.set(self._context)
+        operation = self.operation
+        if operation is None or operation.ended:
+            return context, None
+        return context, operation.step_in(frame)
+
+    def leave(self, entered: Entered) -> None:
+        """Take back what `enter` has set."""
+        context, token = entered
+        if token is not None and self.operation is not None:
+            self.operation.step_out(token)
+        if context is not None:
+            end(context)
+
+    def begin_body(self) -> None:
+        """Note that the server asks for the body."""
+        self._begun = True
+
+    def exhaust(self) -> None:
+        """Note that the server has had all of the body."""
+        self._exhausted = True
+
+    def fail(self, error: BaseException) -> None:
+        """Note an exception of the application."""
+        if self.operation is not None and self.operation.started:
+            self.operation.fail(error)
+
+    def close(self, close: Callable[[], object] | None) -> None:
+        """Close the application's body, and end the request."""
+        entered = self.enter(_getframe())
+        try:
+            if close is not None:
+                close()
+        except BaseException as error:
+            self.fail(error)
+            raise
+        finally:
+            self._finish(entered)
+
+    def _note(self, status: str) -> None:
+        operation = self.operation
+        if operation is None:
+            return
+        note_route(self.environ)
+        try:
+            self._status = int(status[:3])
+        except (TypeError, ValueError):  # no HTTP status: the server's to refuse
+            return
+        operation.tag(status=self._status)
+
+    def _finish(self, entered: Entered) -> None:
+        operation, (context, token) = self.operation, entered
+        if operation is not None and token is not None:
+            live.pop(operation, None)
+            operation.rename(environ_name(self.environ))
+            if operation.status is Status.OK:
+                operation.status = self._outcome()
+            operation.stop(token)
+        if context is not None:
+            end(context)
+
+    def _outcome(self) -> Status:
+        # The server stopped in the midst of the body: the client has left.
+        if self._begun and not self._exhausted and self.environ.get("REQUEST_METHOD") != "HEAD":
+            return Status.CANCELLED
+        # What the application raised reaches no middleware: its framework answers it.
+        return Status.ERROR if self._status >= _SERVER_ERROR else Status.OK
+
+    def __del__(self) -> None:
+        """End a request whose body nobody has closed; some middleware forgets to."""
+        operation = self.operation
+        if operation is not None and operation.started and not operation.ended:
+            with suppress(Exception):  # the interpreter may be ending
+                self.close(None)
