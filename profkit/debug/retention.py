@@ -15,7 +15,7 @@ from collections import Counter, deque
 from typing import Any, Literal, NamedTuple
 
 from profkit.debug.roots import Root, RootKind, roots
-from profkit.debug.typenames import type_name
+from profkit.debug.typenames import kind_of, type_name
 
 Ended = Literal["all", "time", "size", "caller left"]
 _MOST_STEPS = 40
@@ -153,7 +153,7 @@ class Search:
             if key in shard:
                 continue
             tracked = is_tracked(item)
-            kind = met.get(id(type(item))) or self._kind(type(item))
+            kind = met.get(id(kind_of(item))) or self._kind(kind_of(item))
             if not tracked and not kind.wanted:
                 continue
             number = len(ids)
