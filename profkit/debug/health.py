@@ -13,6 +13,7 @@ from typing import Any, Self, cast
 
 from profkit.debug.workers import Workers
 from profkit.masking import Masker, masker
+from profkit.masking.keys import Kind
 from profkit_storage import ConfigurationError
 
 _MAX_CHECKS = 100
@@ -67,7 +68,7 @@ class HealthReport:
         return {
             "status": self.status.value,
             "timestamp": self.timestamp.isoformat(timespec="milliseconds"),
-            "version": masker.mask_text(self.version),
+            "version": masker.mask_text_under(self.version, Kind.HASH),  # it may be a commit
             "uptime_seconds": round(self.uptime, 1),
             "checks": {
                 name: {

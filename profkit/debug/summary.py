@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from profkit.masking import Masker
+from profkit.masking.keys import Kind
 from profkit_storage import Frame, Origin, Profile, ProfileEntry, State
 
 _TOP = 25
@@ -34,13 +35,14 @@ def describe_entry(entry: ProfileEntry, masker: Masker) -> dict[str, object]:
 def summary(profile: Profile, masker: Masker) -> dict[str, object]:
     """Return identity, states and hottest functions; seconds. Bounded whatever the profile holds."""
     plain = ("id", "wall", "cpu", "threshold", "weight", "pid")
-    text = ("operation", "category", "service", "version", "host", "python")
+    text = ("operation", "category", "service", "host", "python")
     ids = ("request_id", "trace_id", "span_id")
     sampling = profile.sampling
     return {
         **{name: getattr(profile, name) for name in plain},
         **{name: masker.mask_text(getattr(profile, name)) for name in text},
         **{name: mask_id(getattr(profile, name), masker) for name in ids},
+        "version": masker.mask_text_under(profile.version, Kind.HASH),  # it may be a commit
         "status": profile.status.value,
         "trigger": profile.trigger.value,
         "start": iso(profile.start_ns),
