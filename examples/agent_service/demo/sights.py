@@ -95,7 +95,9 @@ def _growth(answer: httpx.Response) -> str:
 
 def _backrefs(answer: httpx.Response) -> str:
     document = answer.json()
-    way = [f".{hop['by']}" if hop["by"] else hop["name"] or hop["type"] for hop in document["chains"][0]["hops"]]
+    way = [
+        f".{hop['by']}" if hop["by"] else hop["name"] or hop["type"] for hop in document["chains"][0]["hops"]
+    ]
     return f"{document['found']} of {document['type']}; one by way of {' '.join(way)}"
 
 
