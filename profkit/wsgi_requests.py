@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from contextvars import Token
 from sys import _getframe  # pyright: ignore[reportPrivateUsage]  # documented, and the only way to a frame
 from time import perf_counter
@@ -11,11 +10,10 @@ from types import TracebackType
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from profkit.live_requests import live
-from profkit.operations import Operation, Watcher, current
+from profkit.operations import Operation, current
 from profkit.request_context import RequestContext, end, request_context
 from profkit.route_names import environ_name, note_route
 from profkit.sampling.threads import this
-from profkit.tallies import Tally
 from profkit_storage import Status
 
 _SERVER_ERROR = 500
@@ -33,12 +31,11 @@ class RequestOperation(Operation):
     __slots__ = ("_inner",)
     outside = "[sending the answer]"
 
-    def __init__(self, profiler: Watcher, tally: Tally) -> None:
-        super().__init__(profiler, tally)
-        self._inner: Operation | None = None
+    _inner: Operation | None
 
     def start(self, root: int) -> Token[Operation | None] | None:
         """Begin, with the first step, whose stack starts at the frame with the id `root`."""
+        self._inner = None
         self.begin(root)
         return self._token
 
@@ -178,7 +175,7 @@ class Request:
         if operation is None:
             return
         live.pop(operation, None)
-        if operation.ended or not operation.started:  # a process forked in its midst; it never began
+        if operation.ended or not operation.started:  # also of a process forked in its midst
             return
         operation.rename(environ_name(self.environ))
         if operation.status is Status.OK:
@@ -208,5 +205,7 @@ class Request:
 
     def __del__(self) -> None:
         """End a request whose body nobody has closed; some middleware forgets to."""
-        with suppress(Exception):  # the interpreter may be ending, or it was never made
+        try:
             self.finish()
+        except Exception:  # noqa: BLE001, S110 - the interpreter is ending, or this was never made
+            pass
