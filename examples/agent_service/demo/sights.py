@@ -101,7 +101,8 @@ def _backrefs(answer: httpx.Response) -> str:
 
 def _gc(answer: httpx.Response) -> str:
     document = answer.json()
-    return f"{document['collected']:,} objects collected; nothing else ran for {document['stall_seconds'] * 1000:.0f} ms"
+    stall = document["stall_seconds"] * 1000
+    return f"{document['collected']:,} objects collected; nothing else ran for {stall:.0f} ms"
 
 
 _SIGHTS: dict[tuple[str, str], Callable[[httpx.Response], str]] = {
