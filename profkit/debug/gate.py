@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from time import monotonic
-from typing import cast
 
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
@@ -131,7 +130,7 @@ class Gate:
         except Exception as error:  # noqa: BLE001 - what cannot be decided is refused
             self._context.current_profiler().faults.add("debug_auth_failed", type(error).__name__)
             return None
-        return self._named(principal) if isinstance(cast("object", principal), Principal) else None
+        return self._named(principal) if isinstance(principal, Principal) else None
 
     def _named(self, principal: Principal) -> Principal:
         """Return the principal under a name that may be logged and shown: an application may have taken anything."""
