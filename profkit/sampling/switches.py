@@ -50,6 +50,7 @@ def forget() -> None:
 
 
 def note_switches() -> None:
+    """Have the calling thread note its switches; what traced them before goes on doing so."""
     greenlet = import_module("greenlet")  # no extra of ours: whoever uses it has it
     ident, before = real.ident(), greenlet.gettrace()
     if getattr(before, "__module__", "") == __name__:
