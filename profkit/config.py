@@ -25,11 +25,12 @@ from profkit.setting_kinds import (
     is_seconds,
     number,
 )
+from profkit.setting_sources import ARGUMENT, DEFAULT, LIVE, SettingSource, Sourced
 from profkit_storage import ConfigurationError, Profile, ProfileStorage
 
 logger = logging.getLogger("profkit")
 ENVIRONMENT_PREFIX = "PROFKIT_"
-_OTHER_VARIABLES = {"PROFKIT_DEBUG_TOKENS", "PROFKIT_DEBUG_TOKENS_FILE"}
+_OTHER_VARIABLES = {"PROFKIT_DEBUG_TOKENS", "PROFKIT_DEBUG_TOKENS_FILE", "PROFKIT_REVISION"}
 """Variables that are read elsewhere."""
 
 
@@ -41,7 +42,7 @@ def _setting(default: object, kind: Kind, purpose: str) -> Any:  # noqa: ANN401 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Sourced):
     """Every setting of profkit. Each has a `PROFKIT_*` variable of the same name in capitals.
 
     Raises:
@@ -147,11 +148,39 @@ class Settings:
                 raise ConfigurationError(f"{name!r} is not a setting: give any of {', '.join(fields)}")
         _warn_of_unknown(environ, {variable_name(name) for name in fields})
         values = dict(arguments)
+        sources = dict.fromkeys(arguments, ARGUMENT)
         for name, field in fields.items():
-            text = environ.get(variable_name(name))
+            variable = variable_name(name)
+            text = environ.get(variable)
             if text and name not in values:  # an empty one is as good as none: compose files make them
-                values[name] = _from_text(variable_name(name), text, cast("Kind", field.metadata["kind"]))
-        return cls(**values)  # type: ignore[arg-type]  # __post_init__ checks each value against its kind
+                values[name] = _from_text(variable, text, cast("Kind", field.metadata["kind"]))
+                sources[name] = SettingSource("environment", variable)
+        made = cls(**values)  # type: ignore[arg-type]  # __post_init__ checks each value against its kind
+        made.remember_sources({name: sources.get(name, DEFAULT) for name in fields})
+        return made
+
+    def changed(self, **changes: object) -> Settings:
+        """Return these settings with changes made in the running process, which their sources then say.
+
+        Raises:
+            ConfigurationError: a value that is not allowed.
+        """
+        made = dataclasses.replace(self, **changes)  # type: ignore[arg-type]  # as above
+        made.remember_sources({**self.sources(), **dict.fromkeys(changes, LIVE)})
+        return made
+
+    def sources(self) -> dict[str, SettingSource]:
+        """Return by name where each value came from; made without `from_env`, what is no default was an argument."""
+        return self.remembered_sources() or {
+            field.name: DEFAULT if self._is_default(field) else ARGUMENT for field in dataclasses.fields(self)
+        }
+
+    def _is_default(self, field: dataclasses.Field[Any]) -> bool:
+        value: object = getattr(self, field.name)
+        if field.name == "service":
+            return value == _main_module_name()
+        default: object = {} if field.default is dataclasses.MISSING else field.default
+        return value is default or (type(value) is type(default) and value == default)
 
 
 def _warn_of_unknown(environ: Mapping[str, str], known: set[str]) -> None:

@@ -11,7 +11,6 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import ParamSpec, TypeVar, cast, overload
 
 from profkit import handover, process_hooks
@@ -90,7 +89,7 @@ class PerformanceProfiler:
     @enabled.setter
     def enabled(self, enabled: bool) -> None:
         with self._applying:
-            self._apply(replace(self.settings, enabled=enabled))
+            self._apply(self.settings.changed(enabled=enabled))
             self._watch()
 
     def configure(self, settings: Settings | None = None, **arguments: object) -> None:
@@ -136,12 +135,12 @@ class PerformanceProfiler:
         """
         with self._applying:
             if name is None:
-                changed = replace(self.settings, threshold=cast("float", seconds))
+                changed = self.settings.changed(threshold=seconds)
             else:
                 thresholds = {**self.settings.thresholds, name: cast("float", seconds)}
                 if seconds is None:
                     del thresholds[name]
-                changed = replace(self.settings, thresholds=thresholds)
+                changed = self.settings.changed(thresholds=thresholds)
             self._apply(changed)
 
     def activate(self) -> bool:

@@ -16,6 +16,7 @@ if _missing:
     )
 
 from profkit.debug.auth import Auth, CallableAuth, Principal, TokenAuth  # noqa: E402 - after the check
+from profkit.debug.configuration import ShowValues, ValueRules  # noqa: E402
 from profkit.debug.context import DebugContext  # noqa: E402
 from profkit.debug.dependencies import DependencyChecker  # noqa: E402
 from profkit.debug.dump import dump  # noqa: E402
@@ -43,8 +44,10 @@ __all__ = [
     "MissingExtra",
     "Principal",
     "Scope",
+    "ShowValues",
     "Token",
     "TokenAuth",
+    "ValueRules",
     "dump",
     "serve",
 ]

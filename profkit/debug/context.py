@@ -11,19 +11,29 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, NotRequired, TypedDict, cast
+from typing import Annotated, Literal, NotRequired, TypedDict, cast
 
 import profkit
-from profkit.asgi import name_live_requests
 from profkit.counts import Stats
-from profkit.debug.configuration import configuration_report
-from profkit.debug.connections import connections_report
+from profkit.debug.configuration import (
+    ConfigurationReport,
+    Showing,
+    ShowValues,
+    ValueRules,
+    configuration_report,
+)
+from profkit.debug.configuration.asking import Asking
+from profkit.debug.connections import ConnectionsReport, connections_report
 from profkit.debug.health import HealthChecker
-from profkit.debug.memory import memory_report
+from profkit.debug.memory import MemoryReport, memory_report
+from profkit.debug.pools import PoolReader
+from profkit.debug.pools.threads import default_limiter
+from profkit.debug.request_search import RequestIds
 from profkit.debug.summary import mask_id
 from profkit.debug.tasks import TaskAges, TasksReport, tasks_report
 from profkit.debug.threads import ThreadsReport, threads_report
 from profkit.debug.workers import Workers
+from profkit.live_requests import name_live_requests
 from profkit.masking import Masker, masker
 from profkit.profiler import PerformanceProfiler
 from profkit_storage import ConfigurationError, Profile
@@ -47,6 +57,7 @@ class OperationRow(TypedDict):
     name: str
     category: str
     age: Annotated[float, "seconds"]
+    state: Literal["running", "waiting", "starved", "held", "gc"]
     threshold: Annotated[float, "seconds from which on it is slow"]
     thread: str
     request_id: Annotated[str, "empty outside a request"]
@@ -77,22 +88,34 @@ class Snapshot(TypedDict):
 class DebugContext:
     """A live process as its debug routes see it. Every report is masked, bounded and ready for JSON; each may block.
 
-    `config` is the application's settings (any object), `pools` its connection pools by name; `environment` says
-    whether environment variables are shown too (masked); `checks` are those of `/health`; `started` is seconds since
-    the epoch.
+    `config` is the application's settings (any object), `pools` its connection pools by name, and `find_pools` says
+    whether others are looked for; `environment` says whether environment variables are shown too (masked),
+    `show_values` how much of all settings; `revision` is that of the code, `features` a mapping of feature switches or
+    a function that returns one; `checks` are those of `/health`; `started` is seconds since the epoch.
     """
 
     profiler: PerformanceProfiler | None = None
     config: object = None
     pools: Mapping[str, object] = field(default_factory=dict[str, object])
+    find_pools: bool = True
     environment: bool = False
+    show_values: Showing = ShowValues.MASKED
+    revision: str | None = None
+    features: Mapping[str, object] | Callable[[], Mapping[str, object]] | None = None
     checks: HealthChecker = field(default_factory=HealthChecker)
     masker: Masker = masker
     started: float = field(default_factory=time.time)
     workers: Workers = field(default_factory=Workers)
     task_ages: TaskAges = field(default_factory=TaskAges)
+    request_ids: RequestIds = field(default_factory=RequestIds)
+    pool_reader: PoolReader = field(default_factory=PoolReader)
     recent: deque[Profile] = field(default_factory=lambda: deque[Profile](maxlen=_RECENT))
     """The last captures asked for here: they can be looked at before, or without, a store having them."""
+    asking: Asking = field(default_factory=Asking)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.show_values, ValueRules):  # what they hide is hidden on every route
+            object.__setattr__(self, "masker", self.show_values.extend(self.masker))
 
     def current_profiler(self) -> PerformanceProfiler:
         """Return the profiler given, or `profkit`'s own as it is now."""
@@ -103,20 +126,36 @@ class DebugContext:
         service = self.masker.mask_text(self.current_profiler().settings.service)
         return {"host": socket.gethostname(), "pid": os.getpid(), "service": service}
 
-    def configuration(self) -> dict[str, object]:
-        """Return the settings of profkit and of the application, and what they run on."""
-        settings = self.current_profiler().settings
+    def configuration(self) -> ConfigurationReport:
+        """Return the settings of profkit and of the application, where they came from, and what they run on."""
         return configuration_report(
-            self.config, settings=settings, masker=self.masker, environment=self.environment
+            self.config,
+            settings=self.current_profiler().settings,
+            masker=self.masker,
+            environment=self.environment,
+            showing=self.show_values,
+            revision=self.revision,
+            features=self.features,
+            asking=self.asking,
         )
 
-    def connections(self) -> dict[str, object]:
-        """Return sockets, file descriptors, threads and pools."""
-        return connections_report(self.pools, masker=self.masker)
+    def connections(self, *, limiter: object = None) -> ConnectionsReport:
+        """Return sockets, file descriptors, threads, pools, and what is served now.
 
-    def memory(self) -> dict[str, object]:
-        """Return memory use, the garbage collector's state and the commonest types."""
-        return memory_report()
+        `limiter` is that of anyio's worker threads, which only its own event loop tells; by default that of the loop
+        this is called in.
+        """
+        return connections_report(
+            self.pools,
+            masker=self.masker,
+            find_pools=self.find_pools,
+            limiter=default_limiter() if limiter is None else limiter,
+            reader=self.pool_reader,
+        )
+
+    def memory(self) -> MemoryReport:
+        """Return memory use, the allocators', the garbage collector's state and the commonest types."""
+        return memory_report(masker=self.masker)
 
     def tasks(self, *, state: str | None = None, name: str | None = None, limit: int = 200) -> TasksReport:
         """Return every asyncio task with its await chain: of a state, or with a text in its name."""
@@ -172,6 +211,7 @@ class DebugContext:
                 "name": mask(one.name),
                 "category": mask(one.category),
                 "age": round(one.age, 3),
+                "state": one.state.value,
                 "threshold": one.threshold,
                 "thread": mask(one.thread),
                 "request_id": mask_id(one.request_id, self.masker),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 
 from starlette.applications import Starlette
@@ -17,6 +18,7 @@ from profkit.debug.admission import Admission
 from profkit.debug.answers import problem_answer
 from profkit.debug.auth import Auth
 from profkit.debug.captures import ROUTES as CAPTURES
+from profkit.debug.configuration import Showing, ShowValues, checked_showing, read_distributions_soon
 from profkit.debug.context import DebugContext
 from profkit.debug.dependencies import default_checks
 from profkit.debug.failures import FailureLimits
@@ -24,6 +26,7 @@ from profkit.debug.gate import Gate, answer_404
 from profkit.debug.health import HealthChecker
 from profkit.debug.jobs import Jobs
 from profkit.debug.live import ROUTES as LIVE
+from profkit.debug.memory_routes import ROUTES as MEMORY
 from profkit.debug.openapi import ROUTES as OPENAPI
 from profkit.debug.pages import Pages
 from profkit.debug.probes import ROUTES as HEALTH
@@ -35,8 +38,11 @@ from profkit.debug.routing import DebugRoute, Resource
 from profkit.profiler import PerformanceProfiler
 from profkit_storage import ConfigurationError
 
-ROUTES: tuple[DebugRoute, ...] = (*REPORTS, *ACTIVITY, *HEALTH, *LIVE, *PROFILES, *CAPTURES, *OPENAPI)
+ROUTES: tuple[DebugRoute, ...] = (
+    *REPORTS, *MEMORY, *ACTIVITY, *HEALTH, *LIVE, *PROFILES, *CAPTURES, *OPENAPI,
+)  # fmt: skip
 """Every route there is: the application, the index and the tests are made from it."""
+_MAX_REVISION = 200
 
 
 class DiagnosticEndpoints:
@@ -49,7 +55,12 @@ class DiagnosticEndpoints:
         profiler: the profiler to look at; by default `profkit`'s own, as it is at the time.
         config: the application's settings, shown masked: a dataclass, pydantic model, mapping, object or callable.
         pools: connection pools by name.
+        find_pools: whether others are looked for in the process, once a minute, and shown too.
         environment: whether environment variables are shown too, masked.
+        show_values: how much of the settings is shown: `ShowValues.MASKED`, `ShowValues.NEVER` (names, types and
+            sources alone), or `ValueRules` of your own.
+        revision: of the code that runs, such as a git commit; without it that in PROFKIT_REVISION.
+        features: feature switches by name, or a function that returns them; shown masked.
         checks: what `/health` runs; by default the event loop, the host's memory and the profile store.
         probes: whether `/health/live`, `/health/ready` and `/health/startup` tell their status, and nothing else,
             without credentials and by whatever host name: for an orchestrator.
@@ -70,7 +81,11 @@ class DiagnosticEndpoints:
         profiler: PerformanceProfiler | None = None,
         config: object = None,
         pools: Mapping[str, object] | None = None,
+        find_pools: bool = True,
         environment: bool = False,
+        show_values: Showing | str = ShowValues.MASKED,
+        revision: str | None = None,
+        features: Mapping[str, object] | Callable[[], Mapping[str, object]] | None = None,
         checks: HealthChecker | None = None,
         probes: bool = False,
         enabled: bool = True,
@@ -96,10 +111,15 @@ class DiagnosticEndpoints:
             profiler=profiler,
             config=config,
             pools=_checked_pools(pools),
+            find_pools=find_pools,
             environment=environment,
+            show_values=checked_showing(show_values),
+            revision=_checked_revision(revision),
+            features=_checked_features(features),
             checks=default_checks(profiler) if checks is None else checks,
         )
         self.enabled = enabled
+        self._asked = False
         self._pages = Pages()
         # Under the name that middleware has for it, so that requests are named by the routes inside.
         self.app = _application(self.context, self._pages)
@@ -116,6 +136,9 @@ class DiagnosticEndpoints:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] == "http":
+            if not self._asked:
+                self._asked = True
+                read_distributions_soon()
             await (self._gate if self.enabled else answer_404)(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
@@ -177,3 +200,25 @@ def _checked_pools(pools: Mapping[str, object] | None) -> Mapping[str, object]:
             f"pools of type {type(pools).__name__} is not allowed: give a mapping by name"
         )
     return pools
+
+
+def _checked_revision(revision: str | None) -> str | None:
+    given = cast("object", revision)
+    if given is None or (isinstance(given, str) and given.isprintable() and 0 < len(given) <= _MAX_REVISION):
+        return given
+    what = f"={given!r}" if isinstance(given, str) else f" of type {type(given).__name__}"
+    raise ConfigurationError(f"revision{what} is not allowed: give a text of 1 to {_MAX_REVISION} letters")
+
+
+def _checked_features(
+    features: Mapping[str, object] | Callable[[], Mapping[str, object]] | None,
+) -> Mapping[str, object] | Callable[[], Mapping[str, object]] | None:
+    given = cast("object", features)
+    if given is None or isinstance(given, Mapping):
+        return features
+    if not callable(given) or inspect.iscoroutinefunction(given):
+        raise ConfigurationError(
+            f"features of type {type(features).__name__} is not allowed: give a mapping, or a function "
+            "that returns one, not an asynchronous one"
+        )
+    return features

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from time import monotonic
-from typing import cast
 
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
@@ -22,6 +22,7 @@ from profkit.debug.probes import PATHS
 from profkit.debug.problems import Problem, not_found
 from profkit.debug.routing import PRINCIPAL_KEY
 from profkit.debug.summary import mask_id
+from profkit.faults import without_secrets
 from profkit.requests import current
 
 logger = logging.getLogger("profkit")
@@ -76,7 +77,7 @@ class Gate:
         except Exception as error:  # a debug route must not fail the application
             detail = self._context.masker.mask_error(error)
             self._context.current_profiler().faults.add("debug_route_failed", detail)
-            logger.debug("a debug route failed", exc_info=True)
+            logger.debug("a debug route failed", exc_info=without_secrets(error))
             if visit.status is None:
                 await Response("Internal Server Error", 500)(scope, receive, visit.send)
         finally:
@@ -129,7 +130,12 @@ class Gate:
         except Exception as error:  # noqa: BLE001 - what cannot be decided is refused
             self._context.current_profiler().faults.add("debug_auth_failed", type(error).__name__)
             return None
-        return principal if isinstance(cast("object", principal), Principal) else None
+        return self._named(principal) if isinstance(principal, Principal) else None
+
+    def _named(self, principal: Principal) -> Principal:
+        """Return the principal under a name that may be logged and shown: an application may have taken anything."""
+        name = self._context.masker.mask_text(str(principal.name))
+        return principal if name == principal.name else replace(principal, name=name)
 
     async def _tell(self, problem: Problem, visit: _Visit, scope: Scope, receive: Receive) -> None:
         response = problem_answer(Request(scope), problem, self._context, self._pages)
@@ -212,7 +218,7 @@ class _Visit:
             "principal": who,
             "peer": peer,
             "method": scope["method"],
-            "path": self._path[:200],
+            "path": self._context.masker.mask_text(self._path)[:200],
             "status": self.status,
             "seconds": round(monotonic() - self._began, 4),
             "request_id": mask_id(context.request_id, self._context.masker) if context else None,

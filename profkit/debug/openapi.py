@@ -28,7 +28,8 @@ _ABOUT = (
     "another's. Answers may get more names, so a reader has to allow for ones it does not know."
 )
 _IN_PATH = re.compile(r"\{(\w+)\}")
-_ULID: Schema = {"type": "string", "pattern": "^[0-7][0-9A-HJKMNP-TV-Z]{25}$"}
+_ABOUT_ID = "a profile's id; to look at one also that of its request or trace"
+_ID: Schema = {"type": "string", "pattern": "^[^/]{1,128}$"}
 _TEXT: Schema = {"type": "string"}
 _PROBLEM: Schema = {"$ref": REFERENCE + "Problem"}
 _SECURITY: Schema = {
@@ -77,7 +78,7 @@ def _operation(route: DebugRoute, schemas: Schemas) -> Schema:
 
 def _parameters(route: DebugRoute) -> list[Schema]:
     found: list[Schema] = [
-        {"name": name, "in": "path", "required": True, "description": "a profile's id", "schema": _ULID}
+        {"name": name, "in": "path", "required": True, "description": _ABOUT_ID, "schema": _ID}
         for name in _IN_PATH.findall(route.path)
     ]
     found += [_in_query(one) for one in route.parameters]
@@ -93,7 +94,8 @@ def _in_query(one: Parameter[object]) -> Schema:
         "name": one.name,
         "in": "query",
         "description": f"{one.description}: {one.allowed}",
-        "allowEmptyValue": True,  # an empty field of a form is one that was not filled in
+        # An empty field of a form is one that was not filled in.
+        **({"required": True} if one.required else {"allowEmptyValue": True}),
         "schema": {**one.schema, **default},
     }
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, cast
 
 import jinja2
+
+from profkit.debug.configuration.rows import rows_of
 
 POLICY: Final = (
     "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -46,7 +48,15 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters.update(label=label, scalar=scalar, seconds=seconds, moment=moment, kind=kind)
+    filters: dict[str, Callable[..., object]] = {
+        "label": label,
+        "scalar": scalar,
+        "seconds": seconds,
+        "moment": moment,
+        "kind": kind,
+        "rows": rows_of,
+    }
+    environment.filters.update(filters)
     for name in environment.list_templates(extensions=["html"]):
         environment.get_template(name)
     return environment

@@ -61,7 +61,8 @@ class HealthEndpoint:
 def _handler(probe: Probe | None) -> Callable[[Call], Awaitable[Response]]:
     async def health(call: Call) -> Response:
         report = await call.context.checks.report(probe)
-        return await answer(call, report.as_dict(), "health.html", status=_code(report.status))
+        data = report.as_dict(call.context.masker)
+        return await answer(call, data, "health.html", status=_code(report.status))
 
     return health
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Literal, TypedDict, TypeVar
+from typing import Annotated, Literal, NamedTuple, TypedDict, TypeVar
 
 from starlette.responses import Response
 
@@ -12,17 +12,19 @@ from profkit.debug.answers import answer
 from profkit.debug.context import DebugContext, OperationRow
 from profkit.debug.forms import DOWNLOADS, FORMAT, rendered
 from profkit.debug.negotiation import HTML
-from profkit.debug.parameters import Parameters, moment, number, text, whole
+from profkit.debug.parameters import Parameters, choice, moment, number, text, whole
 from profkit.debug.problems import Problem, bad_parameter, not_found, overloaded
+from profkit.debug.request_search import RequestSearch
 from profkit.debug.routing import Call, DebugRoute
 from profkit.debug.scopes import Scope
-from profkit.debug.stored import newest
+from profkit.debug.stored import ORDERS, Order, find
 from profkit.debug.summary import ProfileRow, ProfileSummary, describe_entry, summary
 from profkit_storage import CorruptProfile, Profile, ProfileNotFound, ProfileQuery, StorageError
 from profkit_storage.ulid import is_ulid
 
 T = TypeVar("T")
 MAX_LISTED = 500
+MAX_PAGES = 20
 OPERATION = text("operation", "only stored profiles of this operation")
 CATEGORY = text("category", "only stored profiles of this category")
 SERVICE = text("service", "only stored profiles of this service")
@@ -31,14 +33,20 @@ MIN_DURATION = number(
 )
 SINCE = moment("since", "only stored profiles that began then or later; a week before until, if not given")
 UNTIL = moment("until", "only stored profiles that began before")
+REQUEST_ID = text("request_id", "only stored profiles of this request; each has to be opened for that")
+TRACE_ID = text("trace_id", "only stored profiles of this trace, likewise")
+ORDER = choice("order", "newest, or the slowest of the time that is searched, first", ORDERS)
 LIMIT = whole("limit", "how many stored profiles at the most", low=1, high=MAX_LISTED, default=50)
-FILTERS = (OPERATION, CATEGORY, SERVICE, MIN_DURATION, SINCE, UNTIL, LIMIT)
+PAGE = whole("page", "which so many of them: 1 for the first", low=1, high=MAX_PAGES, default=1)
+FILTERS = (
+    OPERATION, CATEGORY, SERVICE, MIN_DURATION, SINCE, UNTIL, REQUEST_ID, TRACE_ID, ORDER, LIMIT, PAGE,
+)  # fmt: skip
 _LOOK_TIMEOUT = 15.0
 _STORED_WITHIN = 5.0
 
 
 class StoredProfiles(TypedDict):
-    """Stored profiles, newest first."""
+    """Stored profiles, in the order asked for."""
 
     storage: Annotated[str | None, "the store's address, masked; null if there is none"]
     profiles: list[ProfileRow]
@@ -71,15 +79,14 @@ class DeletedProfile(TypedDict):
 
 async def overview(call: Call) -> Response:
     """Operations in flight, the newest stored profiles, what the recorder counts; all of it as it is now."""
-    context, limit = call.context, call.parameters[LIMIT]
-    query = _query(call.parameters)
+    context, listed = call.context, _listed(call.parameters)
     flying = await context.workers.run("operations", context.operations)
     data: ProfilesReport = {
         "in_flight": flying,
-        "stored": await context.workers.run(("stored", query, limit), lambda: _stored(context, query, limit)),
+        "stored": await context.workers.run(("stored", listed), lambda: _stored(context, listed)),
         "recorder": context.current_profiler().stats(),
     }
-    return await answer(call, data, "profiles.html", filters=call.parameters.texts)
+    return await answer(call, data, "profiles.html", filters=call.parameters.texts, most_pages=MAX_PAGES)
 
 
 async def profile(call: Call) -> Response:
@@ -119,11 +126,22 @@ async def delete(call: Call) -> Response:
     return await answer(call, done, "report.html")
 
 
-def _query(given: Parameters) -> ProfileQuery:
+class _Listed(NamedTuple):
+    """Which stored profiles are asked for."""
+
+    query: ProfileQuery
+    request_id: str | None
+    trace_id: str | None
+    order: Order
+    limit: int
+    page: int
+
+
+def _listed(given: Parameters) -> _Listed:
     since, until = given[SINCE], given[UNTIL]
     if since and until and since >= until:
         raise bad_parameter("since", since.isoformat(), "a time before until")
-    return ProfileQuery(
+    query = ProfileQuery(
         since=since,
         until=until,
         service=given[SERVICE],
@@ -131,9 +149,18 @@ def _query(given: Parameters) -> ProfileQuery:
         category=given[CATEGORY],
         min_duration=given[MIN_DURATION] or None,
     )
+    trace_id, order = given[TRACE_ID], given[ORDER]
+    return _Listed(
+        query,
+        given[REQUEST_ID],
+        trace_id.lower() if trace_id else None,
+        order or "newest",
+        given[LIMIT],
+        given[PAGE],
+    )
 
 
-def _stored(context: DebugContext, query: ProfileQuery, limit: int) -> StoredProfiles:
+def _stored(context: DebugContext, listed: _Listed) -> StoredProfiles:
     storage = context.current_profiler().storage
     if storage is None:
         return {
@@ -144,10 +171,15 @@ def _stored(context: DebugContext, query: ProfileQuery, limit: int) -> StoredPro
             "problems": 0,
             "searched_since": None,
         }
-    found = _read(lambda: newest(storage, query, limit))
+    request = RequestSearch(listed.request_id, listed.trace_id, ids=context.request_ids)
+    wanted = request if listed.request_id or listed.trace_id else None
+    count = listed.limit * listed.page
+    found = _read(lambda: find(storage, listed.query, count, order=listed.order, request=wanted))
     return {
         "storage": context.masker.mask_text(storage.url),
-        "profiles": [describe_entry(entry, context.masker) for entry in found.entries],
+        "profiles": [
+            describe_entry(entry, context.masker) for entry in found.entries[count - listed.limit :]
+        ],
         "more": found.more,
         "partial": found.partial,
         "problems": found.problems,
@@ -156,19 +188,30 @@ def _stored(context: DebugContext, query: ProfileQuery, limit: int) -> StoredPro
 
 
 async def _load(call: Call) -> Profile:
-    """Return the profile that the path names, from the latest captures or from the store."""
+    """Return the profile that the path names, from the latest captures or from the store.
+
+    By its own id, or by that of a request or trace: then the one that took the longest of it.
+    """
     id, context = str(call.request.path_params["id"]), call.context
     missing = not_found("There is no profile with this id in this process's store.")
-    if not is_ulid(id):
-        raise missing
-    for recent in tuple(context.recent):
-        if recent.id == id:
-            return recent
+    recent = [one for one in tuple(context.recent) if id == one.id]
+    if recent:
+        return recent[0]
     storage = context.current_profiler().storage
     if storage is None:
         raise missing
+
+    def load() -> Profile:
+        if is_ulid(id):
+            return storage.load(id)
+        request = RequestSearch(id, id.lower(), either=True, ids=context.request_ids)
+        found = find(storage, ProfileQuery(), 1, order="slowest", request=request)
+        if not found.entries:
+            raise ProfileNotFound(id)
+        return storage.load_entry(found.entries[0])
+
     try:
-        return await context.workers.run_alone(lambda: _read(lambda: storage.load(id)), within=_LOOK_TIMEOUT)
+        return await context.workers.run_alone(lambda: _read(load), within=_LOOK_TIMEOUT)
     except ProfileNotFound:
         raise missing from None
 
@@ -199,7 +242,8 @@ ROUTES = (
         method="GET",
         path="/profile/{id}",
         scope=Scope.READ,
-        summary="one profile: a summary, a view (format=html or flamegraph), or, with scope profile, a file to keep",
+        summary="one profile, by its id or its request's or trace's: a summary, a view (format=html, flamegraph), "
+        "or, with scope profile, a file to keep",
         handler=profile,
         answers=OneProfile,
         also=(404, 501),

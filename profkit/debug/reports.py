@@ -1,4 +1,4 @@
-"""The routes that look: the index, config, connections and memory."""
+"""The routes that look: the index, config and connections."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from starlette.responses import Response
 
 from profkit.counts import Stats
 from profkit.debug.answers import answer
+from profkit.debug.configuration import ConfigurationReport
+from profkit.debug.connections import ConnectionsReport
+from profkit.debug.pools.threads import default_limiter
 from profkit.debug.routing import Call, DebugRoute
 from profkit.debug.scopes import Scope
 
@@ -20,6 +23,7 @@ class ParameterRow(TypedDict):
     name: str
     description: str
     allowed: Annotated[str, "what may be given"]
+    required: Annotated[bool, "it has to be given"]
     default: Annotated[str | float | None, "what it is where it is not given"]
 
 
@@ -64,6 +68,7 @@ async def index(call: Call) -> Response:
                     "name": one.name,
                     "description": one.description,
                     "allowed": one.allowed,
+                    "required": one.required,
                     "default": one.default,
                 }
                 for one in route.parameters
@@ -87,13 +92,9 @@ async def config(call: Call) -> Response:
 
 
 async def connections(call: Call) -> Response:
-    """Sockets, file descriptors, threads and pools."""
-    return await _report(call, "connections", call.context.connections)
-
-
-async def memory(call: Call) -> Response:
-    """Memory use, the garbage collector and the commonest types."""
-    return await _report(call, "memory", call.context.memory)
+    """Sockets, file descriptors, threads, pools, and what is served now."""
+    limiter = default_limiter()
+    return await _report(call, "connections", lambda: call.context.connections(limiter=limiter))
 
 
 async def style(call: Call) -> Response:
@@ -103,7 +104,7 @@ async def style(call: Call) -> Response:
 
 async def _report(call: Call, name: str, collect: Callable[[], Mapping[str, object]]) -> Response:
     data = await call.context.workers.run(name, collect)
-    return await answer(call, data, f"{'memory' if name == 'memory' else 'report'}.html", title=name)
+    return await answer(call, data, "config.html" if name == "configuration" else "report.html", title=name)
 
 
 ROUTES = (
@@ -114,22 +115,17 @@ ROUTES = (
         method="GET",
         path="/config",
         scope=Scope.READ,
-        summary="settings of profkit and of the application, masked; versions, command line",
+        summary="settings of profkit and of the application, masked, and where they came from; versions, command line",
         handler=config,
+        answers=ConfigurationReport,
     ),
     DebugRoute(
         method="GET",
         path="/connections",
         scope=Scope.READ,
-        summary="sockets by state and peer, file descriptors, threads, connection pools",
+        summary="sockets by state and peer, file descriptors, threads, connection pools, what is served now",
         handler=connections,
-    ),
-    DebugRoute(
-        method="GET",
-        path="/memory",
-        scope=Scope.READ,
-        summary="memory use, garbage collector, commonest types",
-        handler=memory,
+        answers=ConnectionsReport,
     ),
     DebugRoute(
         method="GET",

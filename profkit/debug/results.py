@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, TypedDict
+
+from profkit.masking import Masker, masker
+from profkit.masking.keys import Kind
 
 
 class Health(enum.StrEnum):
@@ -54,19 +57,31 @@ class HealthReport:
     uptime: float
     checks: Mapping[str, CheckResult]
 
-    def as_dict(self) -> HealthAnswer:
-        """Return the report, ready for JSON."""
+    def as_dict(self, masker: Masker = masker) -> HealthAnswer:
+        """Return the report, masked and ready for JSON."""
         return {
             "status": self.status.value,
             "timestamp": self.timestamp.isoformat(timespec="milliseconds"),
-            "version": self.version,
+            "version": masker.mask_text_under(self.version, Kind.HASH),  # it may be a commit
             "uptime_seconds": round(self.uptime, 1),
             "checks": {
                 name: {
                     "status": one.status.value,
                     "latency_ms": round(one.latency * 1000, 1),
-                    "message": one.message,
+                    "message": masker.mask_text(one.message),
                 }
-                for name, one in self.checks.items()
+                for name, one in zip(_shown(self.checks, masker), self.checks.values(), strict=True)
             },
         }
+
+
+def _shown(names: Iterable[str], masker: Masker) -> list[str]:
+    """Names as they may be shown, each another: two that look alike once masked have a number."""
+    shown: dict[str, None] = {}
+    for name in names:
+        masked, number = masker.mask_text(name), 2
+        free = masked
+        while free in shown:
+            free, number = f"{masked} ({number})", number + 1
+        shown[free] = None
+    return list(shown)

@@ -18,6 +18,8 @@ from starlette.types import ASGIApp
 
 from profkit.debug.dependencies import default_checks
 from profkit.debug.endpoints import DiagnosticEndpoints
+from profkit.debug.servers import own_servers
+from profkit.faults import without_secrets
 from profkit_storage import ConfigurationError
 
 logger = logging.getLogger("profkit")
@@ -39,6 +41,7 @@ class DebugServer:
         self.port: int = self._socket.getsockname()[1]
         self._owner = os.getpid()
         self._server: Any = _server(app)
+        own_servers.add(self._server)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="profkit-debug-server", daemon=True)
         self._thread.start()
@@ -69,8 +72,10 @@ class DebugServer:
     def _run(self) -> None:
         try:
             self._server.run(sockets=[self._socket])
-        except Exception:
-            logger.exception("profkit: the server of the debug routes ended")
+        except Exception as error:
+            logger.error(  # noqa: TRY400 - without what the message may hold
+                "profkit: the server of the debug routes ended", exc_info=without_secrets(error)
+            )
 
     def leave_to_parent(self) -> None:
         """Close the socket in a forked child, which would keep the port taken."""

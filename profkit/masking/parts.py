@@ -31,6 +31,8 @@ _PRINTED = (
     dt.date,
     dt.time,
 )
+# Text types whose own `str` is harmless code but shows passwords: printed, then masked as text.
+_ADDRESSES = {"URL", "_BaseUrl", "_BaseMultiHostUrl", "Url", "MultiHostUrl", "DatabaseURL"}
 _ADDRESS_MODULES = (
     "httpx",
     "httpx2",
@@ -105,7 +107,9 @@ def _model(value: object) -> Iterable[Part]:
 
 
 def is_address(cls: type) -> bool:
-    """Whether a type named as a URL's comes from a library whose URLs print harmlessly."""
+    """Whether a type is named as a URL's and comes from a library whose URLs print harmlessly."""
+    if _ADDRESSES.isdisjoint(base.__name__ for base in cls.__mro__):
+        return False
     return any(str(base.__module__).partition(".")[0] in _ADDRESS_MODULES for base in cls.__mro__[:-1])
 
 

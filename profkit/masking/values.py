@@ -36,8 +36,6 @@ _SHORT = 64  # not counted: there are at most `MAX_NODES` of them
 _LOOKED_AT = 65_536
 _MAX_BYTES = 4096
 
-# Text types whose own `str` is harmless code but shows passwords: printed, then masked as text.
-_ADDRESSES = ("URL", "_BaseUrl", "_BaseMultiHostUrl", "Url", "MultiHostUrl", "DatabaseURL")
 _SECRETS = ("SecretStr", "SecretBytes", "Secret", "_SecretBase")
 _VALUE_NAMES = tuple(
     spell(word)
@@ -119,7 +117,7 @@ class Walk:
         names = {base.__name__ for base in type(value).__mro__}
         if not names.isdisjoint(_SECRETS):
             return MASK
-        if not names.isdisjoint(_ADDRESSES) and is_address(type(value)):
+        if is_address(type(value)):
             return self._text(address(value), kind)
         pairs = named_parts(value)
         if pairs is not None:

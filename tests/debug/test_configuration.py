@@ -9,6 +9,7 @@ import subprocess
 import sys
 import types
 from importlib.metadata import version
+from typing import Any
 
 import orjson
 import pydantic
@@ -25,7 +26,7 @@ class OwnSettings:
     threshold: float = 1.0
 
 
-def report(config: object = None, *, environment: bool = False) -> dict[str, object]:
+def report(config: object = None, *, environment: bool = False) -> Any:
     found = configuration_report(config, settings=OwnSettings(), masker=masker, environment=environment)
     assert orjson.loads(orjson.dumps(found)) == found
     assert "hunter2" not in orjson.dumps(found).decode()
@@ -34,9 +35,11 @@ def report(config: object = None, *, environment: bool = False) -> dict[str, obj
 
 def test_it_holds_profkits_settings_python_and_the_process() -> None:
     found = report()
-    assert found["profkit"] == {"storage": "s3://key:***@bucket/prefix", "threshold": 1.0}
+    assert found["profkit"]["values"] == {"storage": "s3://key:***@bucket/prefix", "threshold": 1.0}
     assert found["application"] is None
+    assert found["features"] is None
     assert found["environment"] is None
+    assert found["show_values"] == "masked"
     python, process = found["python"], found["process"]
     assert python["version"] == ".".join(map(str, sys.version_info[:3]))
     assert python["implementation"] == "CPython"
@@ -112,14 +115,16 @@ PLAIN = {"region": "eu", "debug": True, "DATABASE": "postgresql://u:***@h/db", "
     ],
 )
 def test_the_applications_settings(config: object, shown: object) -> None:
-    assert report(config)["application"] == shown
+    found = report(config)["application"]
+    assert found["values"] == shown
+    assert found["error"] is None
 
 
 def test_pydantic_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONFIG_TEST_TOKEN", "hunter2")
     monkeypatch.setenv("CONFIG_TEST_PORT", "8080")
-    assert report(FromEnvironment)["application"] is not None
-    assert report(FromEnvironment())["application"] == {"token": "***", "port": 8080}
+    assert report(FromEnvironment)["application"]["error"] is None
+    assert report(FromEnvironment())["application"]["values"] == {"token": "***", "port": 8080}
 
 
 def test_a_function_that_raises_or_is_asynchronous_is_shown_as_such() -> None:
@@ -129,8 +134,10 @@ def test_a_function_that_raises_or_is_asynchronous_is_shown_as_such() -> None:
     async def later() -> object:
         return {}
 
-    assert report(fails)["application"] == {"error": "KeyError: 'no such thing: password=***'"}
-    assert report(later)["application"] == {"error": "the function is asynchronous; give one that is not"}
+    shown = {"type": None, "values": None, "settings": {}}
+    assert report(fails)["application"] == {**shown, "error": "KeyError: 'no such thing: password=***'"}
+    error = "TypeError: the function is asynchronous; give one that is not"
+    assert report(later)["application"] == {**shown, "error": error}
 
 
 def test_a_settings_function_that_validates_shows_no_input() -> None:
@@ -145,7 +152,7 @@ def test_a_settings_function_that_validates_shows_no_input() -> None:
         )
 
     shown = "ValidationError: db_password (string_too_short), pin (too_short), opts.api_key (int_parsing)"
-    assert report(load)["application"] == {"error": shown}
+    assert report(load)["application"]["error"] == shown
 
 
 def test_a_long_error_is_masked_before_it_is_cut() -> None:
@@ -175,7 +182,7 @@ def test_the_environment_is_shown_masked_and_only_if_asked_for(monkeypatch: pyte
 def test_the_users_own_words_are_hidden() -> None:
     own = Masker(words=("badge",))
     found = configuration_report({"badgeNo": "x1"}, settings=None, masker=own)
-    assert found["application"] == {"badgeNo": "***"}
+    assert found["application"]["values"] == {"badgeNo": "***"}
 
 
 @pytest.mark.parametrize(

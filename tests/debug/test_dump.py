@@ -36,7 +36,7 @@ def test_a_dump_holds_what_the_routes_show_and_no_secret(
     assert set(found) == {"answered_by", "taken_at", *SECTIONS}
     assert not [name for name in SECTIONS if "error" in found[name]]
     assert [one["name"] for one in found["operations"]] == ["agent.route"]
-    assert found["configuration"]["application"]["debug"] is False
+    assert found["configuration"]["application"]["values"]["debug"] is False
     assert {"MainThread"} <= {row["name"] for row in found["threads"]["threads"]}
 
 

@@ -74,7 +74,7 @@ def test_config_is_masked(token_auth: TokenAuth, bearer: Headers) -> None:
         assert answer.status_code == 200
         assert "hunter2" not in answer.text
         assert "workers" in answer.text
-    assert client.get("/config", headers=bearer()).json()["application"]["workers"] == 4
+    assert client.get("/config", headers=bearer()).json()["application"]["values"]["workers"] == 4
 
 
 def test_pools_are_shown(token_auth: TokenAuth, bearer: Headers) -> None:
@@ -128,7 +128,7 @@ def test_operations_in_flight_are_shown_with_their_stacks(
         "since=2026-03-14T15:00&until=2026-03-14T14:00",
         "since=0001-01-01T00:00:00%2B14:00",
         "limit=5&limit=6",
-        "page=2",
+        "pages=2",
         "operation=" + "x" * 257,
         "%00=1",
     ],

@@ -38,6 +38,8 @@ DOCUMENT: Any = json.loads(json.dumps(document(ROUTES)))
 QUERIES = {
     "POST /profile": "seconds=0.1",
     "POST /memory/trace": "seconds=1",
+    "POST /memory/growth": "seconds=1",
+    "POST /memory/backrefs": "type=builtins.module&seconds=1",
     "POST /profile/settings": "threshold=0",
 }
 """What a route must be given, and what makes it quick."""
