@@ -251,7 +251,7 @@ def look():
 
 report, found = look()
 print(report["complete"], 20_000 < report["objects"] < walk.MOST_LOOKED_AT, found)
-data = [data, *([[[number] for number in range(1_000)] for _ in range(100)] for _ in range(10))]
+data = [data, [[[number] for number in range(1_000)] for _ in range(150)]]
 report, found = look()
 print(report["complete"], report["objects"] < walk.MOST_LOOKED_AT * 1.01, found)
 """
