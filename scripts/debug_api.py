@@ -97,7 +97,7 @@ def _answers(route: DebugRoute) -> str:
 
 
 def _parameter(one: Parameter[Any]) -> str:
-    default = "" if one.default is None else f"{one.default:g}"
+    default = "has to be" if one.required else "" if one.default is None else f"{one.default:g}"
     return f"| `{one.name}` | {one.description} | {one.allowed} | {default} |\n"
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from profkit.debug.bounds import check_count, check_seconds
 from profkit.debug.edges import attribute, namespace, shown_key
+from profkit.debug.references import references
 from profkit.debug.retention import Ended, Search, Way
 from profkit.debug.roots import RootKind, roots
 from profkit.debug.single import memory_job
-from profkit.debug.typenames import own_name, shown_name, type_name
+from profkit.debug.typenames import kind_of, own_name, shown_name, type_name
 from profkit.masking import Masker
 from profkit.masking import masker as default_masker
 
@@ -136,15 +136,17 @@ def _chain(way: Way, masker: Masker) -> Chain:
 
 def _hops(way: Way, masker: Masker) -> list[Hop]:
     """Walk the way once more, for names. What has changed since is told by its type alone."""
+    item: object
     by, item = _first(way)
     hops: list[Hop] = [_hop(shown_key(by, masker), item, way.types[0], masker)]
     holder: object = None
     for number in range(1, len(way.ids)):
-        before, item = item, _next(item, way, number) if number < _MOST_NAMED else None
+        before: object = item
+        item = _next(item, way, number) if number < _MOST_NAMED else None
         if item is None:
             hops.append({"by": None, "type": shown_name(way.types[number], masker), "name": None})
             holder = None
-        elif number + 1 < len(way.ids) and type(item) is dict and namespace(before) is item:
+        elif number + 1 < len(way.ids) and namespace(before) is item:
             holder = before  # what is in a namespace is an attribute of the one that has it
         else:
             name = attribute(before if holder is None else holder, item, masker)
@@ -163,13 +165,14 @@ def _first(way: Way) -> tuple[str | None, object]:
     return None, None
 
 
-def _next(item: object, way: Way, number: int) -> Any:  # noqa: ANN401 - whatever is there
+def _next(item: object, way: Way, number: int) -> object:
     """Return the next object on the way, None if it is not there any more."""
     if item is None:
         return None
-    for one in gc.get_referents(item):
-        if id(one) == way.ids[number] and type_name(type(one)) == way.types[number]:
-            return one
+    for part in references(item):
+        for one in part:
+            if id(one) == way.ids[number] and type_name(kind_of(one)) == way.types[number]:
+                return one
     return None
 
 

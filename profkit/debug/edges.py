@@ -48,7 +48,7 @@ def attribute(holder: object, held: object, masker: Masker) -> str | None:
 def _attributes(holder: object) -> Iterator[tuple[object, object]]:
     found = namespace(holder)
     if found is not None and len(found) <= _MAX_LOOKED_AT:
-        yield from dict.items(found)
+        yield from dict[str, object].items(found)
     kind = type(holder)
     if not issubclass(kind, type):
         for base in _MRO.__get__(kind):

@@ -24,7 +24,7 @@ from profkit.debug.growth import MAX_TYPES, GrowthReport, measure_growth
 from profkit.debug.holds import TooLarge
 from profkit.debug.memory import MemoryReport
 from profkit.debug.negotiation import HTML, JSON, SVG
-from profkit.debug.parameters import choice, flag, number, text, whole
+from profkit.debug.parameters import choice, flag, number, required, text, whole
 from profkit.debug.presence import while_there
 from profkit.debug.problems import Problem, busy
 from profkit.debug.routing import Call, DebugRoute
@@ -44,8 +44,10 @@ LINES = whole("top", "how many lines, and tracebacks, at the most", low=1, high=
 GROWTH_SECONDS = number("seconds", "between the two counts", low=MIN_SECONDS, high=MAX_SECONDS, default=10.0)
 TYPES = whole("top", "how many types at the most", low=1, high=MAX_TYPES, default=25)
 COLLECT = flag("collect", "whether garbage is collected before each count; not, if not given")
-TYPE = text("type", "what to look for, as GET memory names it, such as builtins.dict; has to be given")
-CHAINS = whole("count", "for how many objects of the type", low=1, high=MAX_CHAINS, default=3)
+TYPE = required(text("type", "what to look for, as GET memory names it, such as builtins.dict"))
+CHAINS = whole(
+    "count", "how many chains at the most, those to most objects first", low=1, high=MAX_CHAINS, default=3
+)
 SEARCH_SECONDS = number(
     "seconds", "for how long it may be looked", low=MIN_SECONDS, high=MAX_SECONDS, default=15.0
 )
@@ -90,10 +92,8 @@ async def growth(call: Call) -> Response:
 async def backrefs(call: Call) -> Response:
     """Find what keeps objects of a type alive; ends early when the caller goes away."""
     given = call.parameters
-    name, seconds = given[TYPE], given[SEARCH_SECONDS]
-    if name is None:
-        raise Problem(422, "Give type, as GET memory names it, such as builtins.dict.")
-    count, objects, form = given[CHAINS], given[OBJECTS], given[IMAGE]
+    name, seconds, count = given[TYPE], given[SEARCH_SECONDS], given[CHAINS]
+    objects, form = given[OBJECTS], given[IMAGE]
     masker = call.context.masker
     data = await _job(
         call,

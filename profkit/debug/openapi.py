@@ -94,7 +94,8 @@ def _in_query(one: Parameter[object]) -> Schema:
         "name": one.name,
         "in": "query",
         "description": f"{one.description}: {one.allowed}",
-        "allowEmptyValue": True,  # an empty field of a form is one that was not filled in
+        # An empty field of a form is one that was not filled in.
+        **({"required": True} if one.required else {"allowEmptyValue": True}),
         "schema": {**one.schema, **default},
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar, cast
 
@@ -18,7 +18,8 @@ W = TypeVar("W", bound=str)
 N = TypeVar("N", int, float)
 MAX_LENGTH = 256
 _MAX_SHOWN = 60
-_MAX_DIGITS = 9
+_WHOLE = re.compile(r"([0-9]{1,9})(?:\.0{1,9})?")
+"""2.0 is whole too: so JSON Schema has it, and so some clients write it."""
 _NUMBER = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 
 
@@ -26,7 +27,7 @@ _NUMBER = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECA
 class Parameter(Generic[T]):
     """One parameter: `default` is its value where it is not given, `read` makes one of a text or raises `ValueError`.
 
-    `allowed` says in words what may be given, `schema` says it in JSON Schema.
+    `allowed` says in words what may be given, `schema` says it in JSON Schema. One that is `required` has no default.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Parameter(Generic[T]):
     allowed: str
     schema: Mapping[str, object]
     read: Callable[[str], T]
+    required: bool = False
 
 
 class Parameters:
@@ -63,6 +65,8 @@ class Parameters:
 
 def _value(parameter: Parameter[T], text: str) -> T:
     if not text:  # an empty field of a form is one that was not filled in
+        if parameter.required:
+            raise Problem(422, f"The parameter {parameter.name} is missing: give {parameter.allowed}.")
         return parameter.default
     try:
         return parameter.read(text)
@@ -74,6 +78,11 @@ def text(name: str, description: str) -> Parameter[str | None]:
     """Return a parameter that may be any text."""
     allowed = f"at most {MAX_LENGTH} characters"
     return Parameter(name, description, None, allowed, {"type": "string", "maxLength": MAX_LENGTH}, str)
+
+
+def required(parameter: Parameter[T | None]) -> Parameter[T]:
+    """Return a parameter that has to be given."""
+    return cast("Parameter[T]", replace(parameter, required=True))
 
 
 def number(name: str, description: str, *, low: float, high: float, default: D) -> Parameter[float | D]:
@@ -92,9 +101,10 @@ def whole(name: str, description: str, *, low: int, high: int, default: int) -> 
     """Return one that is a whole number from `low`, 0 or more, to `high`."""
 
     def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
+        found = _WHOLE.fullmatch(text)
+        if found is None:
             raise ValueError
-        return _within(int(text), low, high)
+        return _within(int(found[1]), low, high)
 
     schema = {"type": "integer", "minimum": low, "maximum": high}
     return Parameter(name, description, default, f"a whole number from {low} to {high}", schema, read)

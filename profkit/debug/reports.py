@@ -23,6 +23,7 @@ class ParameterRow(TypedDict):
     name: str
     description: str
     allowed: Annotated[str, "what may be given"]
+    required: Annotated[bool, "it has to be given"]
     default: Annotated[str | float | None, "what it is where it is not given"]
 
 
@@ -67,6 +68,7 @@ async def index(call: Call) -> Response:
                     "name": one.name,
                     "description": one.description,
                     "allowed": one.allowed,
+                    "required": one.required,
                     "default": one.default,
                 }
                 for one in route.parameters

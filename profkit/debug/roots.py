@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from profkit.debug.typenames import own_name, type_name
 from profkit.sampling.loops import loops_with_tasks
@@ -30,10 +30,9 @@ class Root(NamedTuple):
 
 def roots() -> Iterator[Root]:
     """Yield every root; what one holds should not be kept longer than it takes to look at it."""
-    for module in tuple(sys.modules.values()):
-        if module is not None:
-            name = own_name(module)
-            yield Root("module", type_name(type(module)), name or "?", [(None, module)])
+    for module in cast("tuple[object, ...]", tuple(sys.modules.values())):
+        if module is not None:  # a name that must not be imported
+            yield Root("module", type_name(type(module)), own_name(module) or "?", [(None, module)])
     for loop in loops_with_tasks():
         kind = type_name(type(loop))
         yield Root("event loop", kind, kind, [(None, loop)])
@@ -43,7 +42,8 @@ def roots() -> Iterator[Root]:
 def _frames() -> Iterator[Root]:
     """Yield what runs in other threads than this one, whose locals are of profkit."""
     this = threading.get_ident()
-    for thread, innermost in sys._current_frames().items():
+    frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # documented
+    for thread, innermost in frames.items():
         frame: FrameType | None = None if thread == this else innermost
         for _ in range(_MOST_FRAMES):
             if frame is None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any, cast
 
 from profkit.masking import Masker
 
 MAX_NAME = 200
+kind_of: Callable[[object], type] = type
+"""The type of an object, whatever it says of itself."""
+
 _TYPE: Any = type.__dict__
 _QUALNAME, _MODULE = _TYPE["__qualname__"], _TYPE["__module__"]
 _NAMESPACE = cast("Any", ModuleType).__dict__["__dict__"]
@@ -33,8 +37,9 @@ def own_name(item: object) -> str | None:
         return type_name(cast("type", item))
     name: object = None
     if issubclass(kind, ModuleType):
-        name = (_NAMESPACE.__get__(item) or {}).get("__name__")
+        name = cast("dict[str, object]", _NAMESPACE.__get__(item) or {}).get("__name__")
     elif kind is FunctionType:
-        module, qualname = _FUNCTION_MODULE.__get__(item), cast("FunctionType", item).__code__.co_qualname
+        function = cast("FunctionType", item)
+        module, qualname = _FUNCTION_MODULE.__get__(function), function.__code__.co_qualname
         name = f"{module}.{qualname}" if type(module) is str else qualname
     return name if type(name) is str else None

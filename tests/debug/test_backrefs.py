@@ -313,7 +313,7 @@ def test_a_search_ends_by_size_by_time_and_when_its_caller_leaves() -> None:
     stop = threading.Event()
     stop.set()
     assert search("no.Such", stop=stop)["ended"] == "caller left"
-    HELD["many"] = [[number] for number in range(1_000_000)]
+    HELD["many"] = [[number] for number in range(500_000)]
     began = time.monotonic()
     report = search("no.Such", seconds=1, objects=5_000_000)
     assert report["ended"] == "time"
@@ -322,7 +322,7 @@ def test_a_search_ends_by_size_by_time_and_when_its_caller_leaves() -> None:
 
 
 def test_others_run_during_a_search() -> None:
-    HELD["many"] = [[number] for number in range(200_000)]
+    HELD["many"] = [[number] for number in range(100_000)]
     stop, gaps = threading.Event(), [0.0]
 
     def probe() -> None:

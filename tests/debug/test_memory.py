@@ -197,7 +197,7 @@ def test_tuples_that_are_being_built_are_left_alone() -> None:
     builder = threading.Thread(target=build)
     builder.start()
     try:
-        for _ in range(40):
+        for _ in range(10):
             take_census(60)
     finally:
         stop.set()

@@ -1,4 +1,4 @@
-"""Memory jobs: tracing that stops what it started, growth, collections; one at a time, refused where they would hurt."""
+"""Memory jobs: tracing that stops what it started, growth, collections; one at a time, and refused where they hurt."""
 
 from __future__ import annotations
 

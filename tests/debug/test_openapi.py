@@ -38,6 +38,8 @@ DOCUMENT: Any = json.loads(json.dumps(document(ROUTES)))
 QUERIES = {
     "POST /profile": "seconds=0.1",
     "POST /memory/trace": "seconds=1",
+    "POST /memory/growth": "seconds=1",
+    "POST /memory/backrefs": "type=builtins.module&seconds=1",
     "POST /profile/settings": "threshold=0",
 }
 """What a route must be given, and what makes it quick."""
@@ -281,6 +283,13 @@ def test_what_a_parameter_takes_is_what_its_schema_says(route: Any, parameter: P
     if parameter.default is not None:
         assert check.is_valid(parameter.default)
         assert refusal(parameter, str(parameter.default)) is None
+
+
+def test_a_whole_number_may_be_written_as_another() -> None:
+    limit = next(one for _, one in PARAMETERS if one.name == "limit")
+    assert [limit.read(text) for text in ("2", "2.0", "02.000")] == [2, 2, 2]
+    for text in ("2.", "2.5", "2e0", "+2", " 2", "2_0", "٢", "2.0.0", "1" * 10):
+        assert refusal(limit, text), text
 
 
 def test_a_time_is_read_as_one_of_this_zone_or_none() -> None:
