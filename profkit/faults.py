@@ -22,8 +22,8 @@ def log(level: int, message: str, *arguments: object, exc_info: BaseException | 
 def without_secrets(error: BaseException) -> BaseException:
     """Return an exception of the same name for a log: the traceback, a masked message, and nothing that led to it."""
     name, _, message = masker.mask_error(error).partition(": ")
-    made = type(name, (Exception,), {"__module__": type(error).__module__})(message)
-    return made.with_traceback(error.__traceback__)
+    made: type[Exception] = type(name, (Exception,), {"__module__": type(error).__module__})
+    return made(message).with_traceback(error.__traceback__)
 
 
 class Faults:

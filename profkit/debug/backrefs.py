@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 from typing import TypedDict
 
 from profkit.debug.bounds import check_count, check_seconds
 from profkit.debug.edges import attribute, namespace, shown_key
+from profkit.debug.references import references
 from profkit.debug.retention import Ended, Search, Way
 from profkit.debug.roots import RootKind, roots
 from profkit.debug.single import memory_job
@@ -169,9 +169,10 @@ def _next(item: object, way: Way, number: int) -> object:
     """Return the next object on the way, None if it is not there any more."""
     if item is None:
         return None
-    for one in gc.get_referents(item):
-        if id(one) == way.ids[number] and type_name(kind_of(one)) == way.types[number]:
-            return one
+    for part in references(item):
+        for one in part:
+            if id(one) == way.ids[number] and type_name(kind_of(one)) == way.types[number]:
+                return one
     return None
 
 

@@ -45,7 +45,9 @@ GROWTH_SECONDS = number("seconds", "between the two counts", low=MIN_SECONDS, hi
 TYPES = whole("top", "how many types at the most", low=1, high=MAX_TYPES, default=25)
 COLLECT = flag("collect", "whether garbage is collected before each count; not, if not given")
 TYPE = required(text("type", "what to look for, as GET memory names it, such as builtins.dict"))
-CHAINS = whole("count", "for how many objects of the type", low=1, high=MAX_CHAINS, default=3)
+CHAINS = whole(
+    "count", "how many chains at the most, those to most objects first", low=1, high=MAX_CHAINS, default=3
+)
 SEARCH_SECONDS = number(
     "seconds", "for how long it may be looked", low=MIN_SECONDS, high=MAX_SECONDS, default=15.0
 )

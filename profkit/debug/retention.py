@@ -14,6 +14,7 @@ from array import array
 from collections import Counter, deque
 from typing import Any, Literal, NamedTuple
 
+from profkit.debug.references import comes_in_parts, is_large, references
 from profkit.debug.roots import Root, RootKind, roots
 from profkit.debug.typenames import kind_of, type_name
 
@@ -60,12 +61,17 @@ class Found(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    """A type that was met. `urgent`: its objects have finalizers, and are not held while they wait for their turn."""
+    """A type that was met. `urgent`: its objects have finalizers, and are not held while they wait for their turn.
+
+    `in_parts`: what they refer to can be asked for bit by bit.
+    """
 
     kind: type
+    name: str
     number: int
     wanted: bool
     urgent: bool
+    in_parts: bool
 
 
 class Search:
@@ -87,7 +93,7 @@ class Search:
         self._seen: list[set[int]] = [set() for _ in range(_SHARDS)]
         self._parents, self._ids, self._kinds, self._shapes = array("q"), array("Q"), array("I"), array("I")
         self._met: dict[int, _Kind] = {}
-        self._names: list[str] = []
+        self._known_kinds: list[_Kind] = []
         self._steps = [_MOST_STEPS]
         self._known_shapes: dict[int, int] = {}
         self._roots: list[tuple[RootKind, str, str]] = []
@@ -114,7 +120,7 @@ class Search:
         self._meet([value for _, value in root.held], -len(self._roots), shape)
 
     def _walk(self) -> Ended:
-        clock, referents = time.monotonic, gc.get_referents
+        clock, referents, kinds = time.monotonic, gc.get_referents, self._known_kinds
         turn = clock() + _TURN
         while self._urgent or self._waiting:
             now = clock()
@@ -130,13 +136,28 @@ class Search:
                 item, number = self._urgent.pop()
             else:
                 item, number = self._waiting.popleft(), self._numbers.popleft()
-            found = referents(item)
-            if len(found) > _LARGE:
-                self._stall = max(self._stall, clock() - now)
-            self._meet(found, number, self._shapes[number])
+            if kinds[self._kinds[number]].in_parts and is_large(item):
+                if ended := self._meet_parts(item, number):
+                    return ended
+            else:
+                found = referents(item)
+                if len(found) > _LARGE:
+                    self._stall = max(self._stall, clock() - now)
+                self._meet(found, number, self._shapes[number])
             if len(self._ids) >= self._most:
                 return "size"
         return "all"
+
+    def _meet_parts(self, item: object, number: int) -> Ended | None:
+        for part in references(item):
+            self._meet(part, number, self._shapes[number])
+            if self._stop.wait(_PAUSE):
+                return "caller left"
+            if time.monotonic() > self._deadline:
+                return "time"
+            if len(self._ids) >= self._most:
+                return "size"
+        return None
 
     def _meet(self, items: list[Any], parent: int, above: int) -> None:
         """Make nodes of what was not met before; what the collector does not track holds nothing, and is not held."""
@@ -181,8 +202,9 @@ class Search:
     def _kind(self, kind: type) -> _Kind:
         name = type_name(kind)
         urgent = any("__del__" in _NAMESPACE.__get__(base) for base in _MRO.__get__(kind))
-        found = self._met[id(kind)] = _Kind(kind, len(self._names), name == self._name, urgent)
-        self._names.append(name)
+        found = _Kind(kind, name, len(self._known_kinds), name == self._name, urgent, comes_in_parts(kind))
+        self._met[id(kind)] = found
+        self._known_kinds.append(found)
         return found
 
     def _shape(self, above: int, kind: int) -> int:
@@ -197,10 +219,10 @@ class Search:
 
     def _way(self, shape: int, objects: int) -> Way:
         parent, key, kind = self._examples[shape]
-        ids, types = [key], [self._names[kind]]
+        ids, types = [key], [self._known_kinds[kind].name]
         while parent >= 0:
             ids.append(self._ids[parent])
-            types.append(self._names[self._kinds[parent]])
+            types.append(self._known_kinds[self._kinds[parent]].name)
             parent = self._parents[parent]
         return Way(objects, *self._roots[-parent - 1], ids[::-1], types[::-1])
 

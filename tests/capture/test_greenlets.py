@@ -307,7 +307,7 @@ def test_a_thread_is_told_to_note_its_switches_once_in_a_while(captured: Capture
             switches.follow(thread)
         await asyncio.sleep(0.01)
         first = greenlet.gettrace()
-        switches._note_switches()
+        switches.note_switches()
         return told, first, greenlet.gettrace()
 
     told, first, second = asyncio.run(main())

@@ -98,7 +98,7 @@ def test_requests_in_flight_uvicorn_and_worker_threads(shop: Any, serve: Any, be
     assert pools["app.state.orders"]["limit"] == 19
     limiter = pools["anyio.to_thread"]
     assert (limiter["in_use"], limiter["limit"], limiter["found"]) == (2, 40, "by type")
-    assert found["pool_search"]["complete"] is True
+    assert found["pool_search"]["objects"] > 0
 
 
 def test_the_server_of_profkit_is_named(token: str, token_auth: TokenAuth) -> None:

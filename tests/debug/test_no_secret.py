@@ -123,7 +123,7 @@ class Plant:
         ]  # fmt: skip
         with ExitStack() as stack:
             stack.enter_context(mock.patch.dict(os.environ, variables))
-            stack.enter_context(mock.patch.object(psutil.Process, "cmdline", lambda _: arguments))
+            stack.enter_context(mock.patch.object(psutil.Process, "cmdline", return_value=arguments))
             stack.enter_context(self._tasks())
             stack.enter_context(self._thread())
             with self._operation():
@@ -131,7 +131,7 @@ class Plant:
             try:
                 yield
             finally:
-                assert self.profiler.shutdown(5)
+                assert self.profiler.shutdown(30)
 
     @contextmanager
     def _operation(self) -> Iterator[None]:
@@ -273,10 +273,10 @@ def test_no_route_and_no_log_record_tells_a_secret(records: list[logging.LogReco
     plant = Plant(maker)
     records.clear()
     with plant.growing():
-        assert plant.profiler.flush(5)
+        assert plant.profiler.flush(30)
         assert plant.profiler.storage is not None
         stored = [next(iter(plant.profiler.storage.scan())).id, plant.profiler.capture(0.05).id]
-        assert plant.profiler.flush(5)
+        assert plant.profiler.flush(30)
         endpoints = plant.endpoints()
         client = TestClient(RequestTracker(endpoints, header="X-Own-ID"), follow_redirects=False)
         for path, accept in asked(stored):

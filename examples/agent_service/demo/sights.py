@@ -95,15 +95,15 @@ def _growth(answer: httpx.Response) -> str:
 
 def _backrefs(answer: httpx.Response) -> str:
     document = answer.json()
-    way = [
-        f".{hop['by']}" if hop["by"] else hop["name"] or hop["type"] for hop in document["chains"][0]["hops"]
-    ]
-    return f"{document['found']} of {document['type']}; one by way of {' '.join(way)}"
+    hops = document["chains"][0]["hops"] if document["chains"] else []
+    way = " ".join(f".{hop['by']}" if hop["by"] else hop["name"] or hop["type"] for hop in hops)
+    return f"{document['found']} of {document['type'].rpartition('.')[2]} found; by way of {way or 'nothing'}"
 
 
 def _gc(answer: httpx.Response) -> str:
     document = answer.json()
-    return f"{document['collected']:,} objects collected; nothing else ran for {document['stall_seconds'] * 1000:.0f} ms"
+    stall = document["stall_seconds"] * 1000
+    return f"{document['collected']:,} objects collected; nothing else ran for {stall:.0f} ms"
 
 
 _SIGHTS: dict[tuple[str, str], Callable[[httpx.Response], str]] = {
