@@ -230,11 +230,10 @@ def test_every_frame_of_a_busy_event_loop_is_a_root() -> None:
             await asyncio.sleep(0)
 
     def names() -> list[bool]:
-        found: list[bool] = []
-        for _ in range(20):
-            found.append(
-                any(root.name.endswith("outermost_of_all") for root in roots() if root.kind == "frame")
-            )
+        found = [
+            any(root.name.endswith("outermost_of_all") for root in roots() if root.kind == "frame")
+            for _ in range(20)
+        ]
         stop.set()
         return found
 
