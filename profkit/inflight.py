@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 import time
@@ -45,10 +46,11 @@ def _look(operations: Iterable[Operation], sampler: Sampler) -> list[InFlight]:
     now = time.perf_counter()
     threads = {thread.ident: thread.name for thread in threading.enumerate()}
     found: list[InFlight] = []
+    line = functools.cache(lambda place: describe(place, sampler.codes))  # most have most of them in common
     view = sampler.view()
     for operation in operations:
         sight = see(operation, view)
-        lines = [describe(place, sampler.codes) for place in reversed(sight.stack or ())]
+        lines = [line(place) for place in reversed(sight.stack or ())]
         lines += ["[await]"] if sight.state in AWAITING else []
         tally = operation.tally
         request = request_of(operation)

@@ -31,7 +31,7 @@ def live_requests() -> list[LiveRequest]:
     began = {
         id(request): (request, operation.started)
         for operation, request in reversed(list(live.items()))  # of two middlewares the outer one's
-        if request.get("type") != "websocket"
+        if request.get("type") != "websocket" and not operation.ended  # in a forked child, its parent's
     }
     began.update({id(scope): (scope, since) for scope, since in reversed(list(websockets.values()))})
     found = [

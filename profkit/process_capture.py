@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterable
 
 from profkit.config import Settings
-from profkit.recorder.finished import host_name, tail_allowance
+from profkit.masking import masker
+from profkit.recorder.finished import host_name, shown_version, tail_allowance
 from profkit.sampling.capture import Capture
 from profkit.sampling.resolution import Resolver
 from profkit.sampling.sampler import Sampler
@@ -90,10 +91,10 @@ def profile_of_capture(
     resolver = Resolver(capture.tree)
     branches: list[Branch] = []
     samples: list[Sample] = []
-    for (_, name), recording in capture.branches.items():
+    for branch, recording in capture.branches.items():
         recording.finish(ended, tail_allowance(settings.interval))
         samples += resolver.samples(recording.main.timeline.spans(), len(branches))
-        branches.append(Branch(name.strip("[]"), -1, 0.0, wall))
+        branches.append(Branch(capture.labels[branch].strip("[]"), -1, 0.0, wall))
     start_ns = time.time_ns() - int((time.perf_counter() - capture.started) * 1e9)
     return Profile(
         id=new_ulid(start_ns),
@@ -105,8 +106,8 @@ def profile_of_capture(
         threshold=0.0,
         weight=0.0,
         trigger=Trigger.MANUAL,
-        service=settings.service,
-        version=settings.version,
+        service=masker.name(settings.service),
+        version=shown_version(settings),
         host=host_name(),
         pid=os.getpid(),
         python=platform.python_version(),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from contextvars import ContextVar, Token
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from profkit_storage import ConfigurationError
 
@@ -38,6 +39,7 @@ class RequestContext(NamedTuple):
         return f"00-{self.trace_id}-{self.span_id}-{self.trace_flags}"
 
 
+new = cast("Callable[[type[RequestContext], tuple[str, ...]], RequestContext]", cast("Any", tuple).__new__)
 request_context: ContextVar[RequestContext | None] = ContextVar("profkit_request", default=None)
 
 
@@ -65,9 +67,9 @@ def make(sent: bytes | None, traceparent: bytes | None) -> RequestContext:
     else:  # a UUID of version 4; a third of what `uuid.uuid4` costs
         request_id = f"{random[48:56]}-{random[56:60]}-4{random[61:64]}-a{random[65:68]}-{random[68:]}"
     trace = None if traceparent is None else parse_traceparent(traceparent)
-    if trace is None:
-        return RequestContext(request_id, random[:32], random[32:48])
-    return RequestContext(request_id, trace[0], random[32:48], trace[1], trace[2])
+    trace_id, parent_id, flags = trace or (random[:32], "", "00")
+    # As the class is called, a function less: of every request.
+    return new(RequestContext, (request_id, trace_id, random[32:48], parent_id, flags, ""))
 
 
 def with_state(context: RequestContext, tracestate: bytes) -> RequestContext:

@@ -82,14 +82,19 @@ class RequestTracker:
         return answer
 
     def _context(self, headers: Iterable[tuple[bytes, bytes]]) -> RequestContext:
+        own = self._header
         sent = traceparent = None
         for name, value in headers:
             # Two of one header is how a proxy's value is smuggled past: then neither counts.
-            if name == self._header:
+            if name == own:
                 sent = value if sent is None else b""
             elif name == b"traceparent":
                 traceparent = value if traceparent is None else b""
         context = make(sent if self._trust else None, traceparent)
         if not context.parent_id:
             return context
-        return with_state(context, b",".join(value for name, value in headers if name == b"tracestate"))
+        state = b""
+        for name, value in headers:
+            if name == b"tracestate":  # which may come in parts
+                state = b"%b,%b" % (state, value) if state else value
+        return with_state(context, state) if state else context

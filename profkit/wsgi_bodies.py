@@ -24,10 +24,10 @@ class Body:
     def __iter__(self) -> Iterator[bytes]:
         request, body = self._request, self._body
         request.begin_body()
-        frame = _getframe()
+        root = id(_getframe())
         chunks: Iterator[bytes] | None = None
         while True:
-            entered = request.enter(frame)
+            entered = request.enter(root)
             try:
                 if chunks is None:
                     chunks = iter(body)
@@ -43,7 +43,7 @@ class Body:
             del chunk  # the server has let go of it
         request.exhaust()
         if not hasattr(body, "close"):
-            request.close(None)
+            request.finish()
 
     def close(self) -> None:
         """Close the application's body."""
@@ -68,7 +68,11 @@ class ListBody(SizedBody):
         self._request.begin_body()
         yield from self._body
         self._request.exhaust()
-        self._request.close(None)
+        self._request.finish()
+
+    def close(self) -> None:
+        """End the request: a list has nothing to close."""
+        self._request.finish()
 
 
 def answer(request: Request, body: Iterable[bytes]) -> Iterable[bytes]:
@@ -79,7 +83,7 @@ def answer(request: Request, body: Iterable[bytes]) -> Iterable[bytes]:
     if _is_servers_file(body, request.environ):
         # As it is, or the server would not know it, and would read what it can have the kernel send.
         if watched and not _end_with(request, body):
-            request.close(None)
+            request.finish()
         return body
     return SizedBody(body, request) if hasattr(body, "__len__") else Body(body, request)
 

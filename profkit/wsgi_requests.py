@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from contextvars import Token
 from sys import _getframe  # pyright: ignore[reportPrivateUsage]  # documented, and the only way to a frame
-from types import FrameType, TracebackType
+from time import perf_counter
+from types import TracebackType
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from profkit.live_requests import live
-from profkit.operations import Operation, Watcher, current
+from profkit.operations import Operation, current
 from profkit.request_context import RequestContext, end, request_context
 from profkit.route_names import environ_name, note_route
 from profkit.sampling.threads import this
-from profkit.tallies import Tally
 from profkit_storage import Status
 
 _SERVER_ERROR = 500
@@ -32,37 +31,38 @@ class RequestOperation(Operation):
     __slots__ = ("_inner",)
     outside = "[sending the answer]"
 
-    def __init__(self, profiler: Watcher, tally: Tally) -> None:
-        super().__init__(profiler, tally)
-        self._inner: Operation = self
+    _inner: Operation | None
 
-    def start(self, frame: FrameType) -> Token[Operation | None] | None:
-        """Begin, with the first step, whose stack starts at `frame`."""
-        self.begin(id(frame))
+    def start(self, root: int) -> Token[Operation | None] | None:
+        """Begin, with the first step, whose stack starts at the frame with the id `root`."""
+        self._inner = None
+        self.begin(root)
         return self._token
 
-    def step_in(self, frame: FrameType) -> Token[Operation | None]:
+    def step_in(self, root: int) -> Token[Operation | None]:
         """Begin another step, perhaps in another thread or context."""
         self.thread = this.thread
-        self.root = id(frame)
+        self.root = root
         inner = self._inner
-        return current.set(self if inner.ended else inner)
+        return current.set(self if inner is None or inner.ended else inner)
 
     def step_out(self, token: Token[Operation | None]) -> None:
         """End a step. The operation stays in flight, and is nobody's current one."""
         self.root = 0
-        self._inner = current.get() or self  # a body may yield within an operation of its own
+        inner = current.get()
+        self._inner = None if inner is self else inner  # a body may yield within an operation of its own
         try:
             current.reset(token)
         except (ValueError, RuntimeError):  # in another context than it began in; or interrupted here before
             pass
 
-    def stop(self, token: Token[Operation | None]) -> None:
-        """End the last step, and the operation with it."""
-        self._token = token
-        self._inner = self
+    def stop(self) -> None:
+        """End the operation, after its last step."""
         try:
-            self.end()
+            self.ended = ended = perf_counter()
+            self.profiler.registry.discard(self)
+            self._token = self._inner = None
+            self.settle(self.profiler, ended - self.started)
         except BaseException:
             self.take_back()
             raise
@@ -92,12 +92,13 @@ class Request:
         entered: Entered = (None if context is None else request_context.set(context), None)
         try:
             if operation is not None:
-                entered = (entered[0], operation.start(_getframe()))
+                entered = (entered[0], operation.start(id(_getframe())))
                 live[operation] = self.environ
             body = app(self.environ, start_response)
         except BaseException as error:
             self.fail(error)
-            self._finish(entered)
+            self.leave(entered)
+            self.finish()
             raise
         self.leave(entered)
         return body
@@ -124,13 +125,13 @@ class Request:
 
         return answer
 
-    def enter(self, frame: FrameType) -> Entered:
-        """Set what belongs to the request for one step of its body, whose stack starts at `frame`."""
+    def enter(self, root: int) -> Entered:
+        """Set what belongs to the request for one step of its body; `root` is the id of the frame it starts at."""
         context = None if self._context is None else request_context.set(self._context)
         operation = self.operation
         if operation is None or operation.ended:
             return context, None
-        return context, operation.step_in(frame)
+        return context, operation.step_in(root)
 
     def leave(self, entered: Entered) -> None:
         """Take back what `enter` has set."""
@@ -154,16 +155,32 @@ class Request:
             self.operation.fail(error)
 
     def close(self, close: Callable[[], object] | None) -> None:
-        """Close the application's body, and end the request."""
-        entered = self.enter(_getframe())
-        try:
-            if close is not None:
+        """Close the application's body, if there is something to close, and end the request."""
+        if close is not None:
+            entered = self.enter(id(_getframe()))
+            try:
                 close()
-        except BaseException as error:
-            self.fail(error)
-            raise
-        finally:
-            self._finish(entered)
+            except BaseException as error:
+                self.fail(error)
+                raise
+            finally:
+                self.leave(entered)
+                self.finish()
+        else:
+            self.finish()
+
+    def finish(self) -> None:
+        """End the request, between two steps, unless it has ended."""
+        operation = self.operation
+        if operation is None:
+            return
+        live.pop(operation, None)
+        if operation.ended or not operation.started:  # also of a process forked in its midst
+            return
+        operation.rename(environ_name(self.environ))
+        if operation.status is Status.OK:
+            operation.status = self._outcome()
+        operation.stop()
 
     def _note(self, status: str) -> None:
         operation = self.operation
@@ -174,18 +191,10 @@ class Request:
             self._status = int(status[:3])
         except (TypeError, ValueError):  # no HTTP status: the server's to refuse
             return
-        operation.tag(status=self._status)
-
-    def _finish(self, entered: Entered) -> None:
-        operation, (context, token) = self.operation, entered
-        if operation is not None and token is not None:
-            live.pop(operation, None)
-            operation.rename(environ_name(self.environ))
-            if operation.status is Status.OK:
-                operation.status = self._outcome()
-            operation.stop(token)
-        if context is not None:
-            end(context)
+        if operation.tags is None:  # as `tag` does, without a call
+            operation.tags = {"status": self._status}
+        else:
+            operation.tags["status"] = self._status
 
     def _outcome(self) -> Status:
         # The server stopped in the midst of the body: the client has left.
@@ -196,7 +205,7 @@ class Request:
 
     def __del__(self) -> None:
         """End a request whose body nobody has closed; some middleware forgets to."""
-        operation = self.operation
-        if operation is not None and operation.started and not operation.ended:
-            with suppress(Exception):  # the interpreter may be ending
-                self.close(None)
+        try:
+            self.finish()
+        except Exception:  # noqa: BLE001, S110 - the interpreter is ending, or this was never made
+            pass

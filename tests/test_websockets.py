@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from profkit import PerformanceProfiler, Settings
 from profkit.asgi import ProfilingMiddleware
-from profkit.live_requests import live_requests
+from profkit.live_requests import live_requests, name_live_requests
 from profkit.requests import current
 from profkit_storage import Profile, Status
 from profkit_storage.memory import MemoryStorage
@@ -84,6 +85,13 @@ async def reads_in_a_task(websocket: WebSocket) -> None:
         group.start_soon(reads)
 
 
+async def asks_before_it_thinks(scope: Any, receive: Any, send: Any) -> None:
+    assert (await receive())["type"] == "websocket.connect"
+    think()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.close"})
+
+
 def ok(request: Request) -> JSONResponse:
     return JSONResponse([[one.kind, one.name, one.age] for one in live_requests()])
 
@@ -135,6 +143,35 @@ def test_a_handshake_ends_with_its_answer(
     with pytest.raises(WebSocketDisconnect), TestClient(app).websocket_connect("/rooms/no"):
         pass
     assert spans(profiler, kept)[1:] == [("WEBSOCKET /rooms/no", Status.OK)]
+
+
+def test_a_handshake_goes_on_after_its_message(profiler: PerformanceProfiler, kept: list[Profile]) -> None:
+    app = ProfilingMiddleware(asks_before_it_thinks, profiler)
+    with TestClient(app).websocket_connect("/") as socket, pytest.raises(WebSocketDisconnect):
+        socket.receive_text()
+    assert spans(profiler, kept) == [("WEBSOCKET (unmatched)", Status.OK)]
+
+
+def test_a_message_in_flight_has_the_request_of_its_connection(profiler: PerformanceProfiler) -> None:
+    entered, go_on = threading.Event(), threading.Event()
+    ids: list[str] = []
+
+    async def waits(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.receive_text()
+        context = current()
+        ids.append(context.request_id if context else "")
+        entered.set()
+        await asyncio.to_thread(go_on.wait, 10)
+
+    app = ProfilingMiddleware(Starlette(routes=[WebSocketRoute("/slow", waits)]), profiler)
+    with TestClient(app).websocket_connect("/slow") as socket:
+        socket.send_text("go")
+        assert entered.wait(10)
+        name_live_requests()
+        (one,) = profiler.in_flight()
+        go_on.set()
+    assert (one.name, one.request_id) == ("WEBSOCKET /slow", ids[0])
 
 
 def test_an_exception_is_the_messages_that_it_came_with(

@@ -26,7 +26,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import make_server as make_werkzeug_server
 
 from profkit import PerformanceProfiler, Settings
-from profkit.live_requests import live, name_live_requests
+from profkit.live_requests import live, live_requests, name_live_requests
 from profkit.operations import current as current_operation
 from profkit.request_context import RequestContext, current
 from profkit.wsgi import ProfilingMiddleware, RequestTracker
@@ -900,7 +900,27 @@ def test_a_child_that_is_forked_amid_a_request_tells_nothing_of_it(profiler: Per
         start_response("200 OK", TEXT)
         pid = os.fork()
         if not pid:
-            os._exit(0 if not profiler.registry else 3)
+            os._exit(3 if profiler.registry or live_requests() else 0)
+        assert len(live_requests()) == 1
         return [str(os.waitpid(pid, 0)[1]).encode()]
 
     assert run(ProfilingMiddleware(app, profiler))[0] == [b"0"]
+
+
+@pytest.mark.parametrize("body", [list, iter, Closable])
+def test_a_request_leaves_nothing_to_collect(profiler: PerformanceProfiler, body: Any) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", TEXT)
+        return body([b"x"])  # type: ignore[no-any-return]
+
+    profiler.set_threshold(60)
+    wrapped = ProfilingMiddleware(RequestTracker(app), profiler)
+    run(wrapped)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(100):
+            run(wrapped)
+        assert gc.collect() < 100
+    finally:
+        gc.enable()

@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.debug.served import server
 from benchmarks.guards.measuring import Measurement, spread
 
-PAIRS = 9
+PAIRS = 7
 SECONDS = 4.0
 _ROOT = Path(__file__).resolve().parents[2]
 

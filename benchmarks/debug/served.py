@@ -1,13 +1,15 @@
 """A server for the rows, on uvicorn: a small route of an application's own, and the debug routes beside it.
 
 `python -m benchmarks.debug.served TASKS` prints its port and serves until its input ends. With tasks, `/stall` answers
-with the longest time, in seconds, that the event loop stood still since it was asked last.
+with the longest time, in seconds, that the event loop stood still since it was asked last, and with the time of the
+collections of all objects meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import socket
@@ -34,10 +36,17 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 class Stalls:
-    """How long the loop did not come round."""
+    """How long the loop did not come round, and Python's collector had all threads wait."""
 
     def __init__(self) -> None:
-        self._longest = 0.0
+        self._longest = self._collecting = self._since = 0.0
+        gc.callbacks.append(self._collected)
+
+    def _collected(self, phase: str, info: dict[str, int]) -> None:
+        if info["generation"] == 2:
+            now = time.perf_counter()
+            self._collecting += now - self._since if phase == "stop" else 0.0
+            self._since = now
 
     async def watch(self) -> None:
         """Look every millisecond."""
@@ -48,8 +57,9 @@ class Stalls:
 
     async def answer(self, _request: Request) -> Response:
         """Tell, and begin anew."""
-        longest, self._longest = self._longest, 0.0
-        return JSONResponse(longest)
+        found = [self._longest, self._collecting]
+        self._longest = self._collecting = 0.0
+        return JSONResponse(found)
 
 
 async def hello(_request: Request) -> Response:

@@ -29,7 +29,7 @@ class ConnectionsReport(TypedDict):
     """What this process is connected to, and what it serves now.
 
     `pools`: those given first, then those found, at most 100; `pools_left_out` how many more there are. `pool_search`
-    says how these were looked for, `None` if they were not.
+    says how these were looked for, `None` if they were not, or not yet.
     """
 
     sockets: SocketsReport

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import socket
@@ -204,16 +205,17 @@ class DebugContext:
     def operations(self) -> list[OperationRow]:
         """Return what has not ended, the oldest first: at most 200, each with its stack as it is now."""
         name_live_requests()
+        mask = functools.cache(self.masker.mask_text)  # the lines of most are the same
         return [
             {
-                "name": self.masker.mask_text(one.name),
-                "category": self.masker.mask_text(one.category),
+                "name": mask(one.name),
+                "category": mask(one.category),
                 "age": round(one.age, 3),
                 "state": one.state.value,
                 "threshold": one.threshold,
-                "thread": self.masker.mask_text(one.thread),
+                "thread": mask(one.thread),
                 "request_id": mask_id(one.request_id, self.masker),
-                "stack": [self.masker.mask_text(line) for line in one.stack[-200:]],
+                "stack": [mask(line) for line in one.stack[-200:]],
             }
             for one in self.current_profiler().in_flight()[:200]
             if one.threshold < math.inf  # not the request that asks

@@ -18,7 +18,7 @@ from profkit.debug.admission import Admission
 from profkit.debug.answers import problem_answer
 from profkit.debug.auth import Auth
 from profkit.debug.captures import ROUTES as CAPTURES
-from profkit.debug.configuration import Showing, ShowValues, checked_showing
+from profkit.debug.configuration import Showing, ShowValues, checked_showing, read_distributions_soon
 from profkit.debug.context import DebugContext
 from profkit.debug.dependencies import default_checks
 from profkit.debug.failures import FailureLimits
@@ -119,6 +119,7 @@ class DiagnosticEndpoints:
             checks=default_checks(profiler) if checks is None else checks,
         )
         self.enabled = enabled
+        self._asked = False
         self._pages = Pages()
         # Under the name that middleware has for it, so that requests are named by the routes inside.
         self.app = _application(self.context, self._pages)
@@ -135,6 +136,9 @@ class DiagnosticEndpoints:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] == "http":
+            if not self._asked:
+                self._asked = True
+                read_distributions_soon()
             await (self._gate if self.enabled else answer_404)(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})

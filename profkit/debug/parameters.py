@@ -18,7 +18,8 @@ W = TypeVar("W", bound=str)
 N = TypeVar("N", int, float)
 MAX_LENGTH = 256
 _MAX_SHOWN = 60
-_MAX_DIGITS = 9
+_WHOLE = re.compile(r"([0-9]{1,9})(?:\.0{1,9})?")
+"""2.0 is whole too: so JSON Schema has it, and so some clients write it."""
 _NUMBER = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 
 
@@ -100,9 +101,10 @@ def whole(name: str, description: str, *, low: int, high: int, default: int) -> 
     """Return one that is a whole number from `low`, 0 or more, to `high`."""
 
     def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
+        found = _WHOLE.fullmatch(text)
+        if found is None:
             raise ValueError
-        return _within(int(text), low, high)
+        return _within(int(found[1]), low, high)
 
     schema = {"type": "integer", "minimum": low, "maximum": high}
     return Parameter(name, description, default, f"a whole number from {low} to {high}", schema, read)

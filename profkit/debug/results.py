@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Annotated, TypedDict
 
 from profkit.masking import Masker, masker
+from profkit.masking.keys import Kind
 
 
 class Health(enum.StrEnum):
@@ -61,7 +62,7 @@ class HealthReport:
         return {
             "status": self.status.value,
             "timestamp": self.timestamp.isoformat(timespec="milliseconds"),
-            "version": masker.mask_text(self.version),
+            "version": masker.mask_text_under(self.version, Kind.HASH),  # it may be a commit
             "uptime_seconds": round(self.uptime, 1),
             "checks": {
                 name: {

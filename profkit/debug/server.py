@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from profkit.debug.dependencies import default_checks
 from profkit.debug.endpoints import DiagnosticEndpoints
 from profkit.debug.servers import own_servers
+from profkit.faults import without_secrets
 from profkit_storage import ConfigurationError
 
 logger = logging.getLogger("profkit")
@@ -71,8 +72,10 @@ class DebugServer:
     def _run(self) -> None:
         try:
             self._server.run(sockets=[self._socket])
-        except Exception:
-            logger.exception("profkit: the server of the debug routes ended")
+        except Exception as error:
+            logger.error(  # noqa: TRY400 - without what the message may hold
+                "profkit: the server of the debug routes ended", exc_info=without_secrets(error)
+            )
 
     def leave_to_parent(self) -> None:
         """Close the socket in a forked child, which would keep the port taken."""

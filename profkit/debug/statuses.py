@@ -32,9 +32,10 @@ STATUSES: Final = {
     413: Status("The body is too large; none is needed."),
     422: Status("A parameter is not known, is there twice, or has a value that is not allowed."),
     429: Status("There were too many wrong credentials, from this address or in total.", _RETRY),
+    431: Status("The headers are more than 200, or more than 64 KiB."),
     500: Status("Something went wrong here; the application's log says what."),
     501: Status("What makes this format is not installed."),
     503: Status("Too much is being asked at once, or it took too long.", _RETRY),
 }
-EVERY_ROUTE: Final = frozenset({401, 403, 405, 406, 422, 429, 500, 503})
+EVERY_ROUTE: Final = frozenset({401, 403, 405, 406, 422, 429, 431, 500, 503})
 EVERY_POST: Final = frozenset({408, 413})

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Annotated, TypedDict, cast
 
 from profkit.masking import Masker
+from profkit.masking.keys import Kind
 from profkit_storage import Frame, Origin, Profile, ProfileEntry, State, Status, Trigger
 
 _TOP = 25
@@ -122,7 +123,7 @@ def summary(profile: Profile, masker: Masker) -> ProfileSummary:
         "operation": mask(profile.operation),
         "category": mask(profile.category),
         "service": mask(profile.service),
-        "version": mask(profile.version),
+        "version": masker.mask_text_under(profile.version, Kind.HASH),  # it may be a commit
         "host": mask(profile.host),
         "pid": profile.pid,
         "python": mask(profile.python),

@@ -20,6 +20,9 @@ _SWITCHES_MIXED = 0.35
 """Share of neighbours of different classes (lower, upper, digit, mark): 0.64 in random base64, 0.2 to 0.4 in words.
 Words seldom mix capitals and digits: where both are, less will do."""
 
+_SWITCHES_UNLIKE = 0.5
+_CAPITALS = 0.2
+
 _RUN = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{20,}+={0,2}")
 _NAMED = re.compile(
     r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"  # a UUID
@@ -52,9 +55,14 @@ def _is_random(found: re.Match[str], *, hashes: bool) -> bool:
     run = _NAMED.sub("", run)
     if not hashes and any(_is_random_hex(part) for part in re.split("[-_/+=]", run)):
         return True
-    if run.startswith("/"):  # a path: each of its names by itself
+    if run.startswith("/") and not _is_unlike_a_path(run):  # each of its names by itself
         return any(_is_random_base64(part) for part in run.split("/"))
     return _is_random_base64(run)
+
+
+def _is_unlike_a_path(run: str) -> bool:
+    """Whether so much changes in a run with a slash first, one in 64 of random ones, that it is hardly a path."""
+    return sum(map(str.isupper, run)) >= _CAPITALS * len(run) and _switches(run) >= _SWITCHES_UNLIKE
 
 
 def _is_random_hex(part: str) -> bool:

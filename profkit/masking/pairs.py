@@ -48,7 +48,9 @@ _CONTINUED = re.compile(  # as a long string is printed: over several lines
     r"(?:[ \t]*+\n[ \t]++[bru]{0,2}(?:\"(?:[^\"\\]|\\++.)*+\"|'(?:[^'\\]|\\++.)*+')(?!\s{0,4}:))++", re.DOTALL
 )
 _REST = re.compile(rf"(?:[ \t]++(?![\w.%-]++\s{{0,4}}=)|[&,](?!{_NEXT})|[^\s&;,\"']|[\"'](?=\w))*+")
-_LINE = re.compile(r"\s{0,8}(?P<value>\\*+\"[^\"\r\n]*+\"?|'[^'\r\n]*+'?|[^\r\n\"']*+)")
+_LINE = re.compile(
+    r"\s{0,8}(?P<value>\\*+\"(?:[^\"\\\r\n]|\\++[^\r\n])*+\"?|'(?:[^'\\\r\n]|\\++[^\r\n])*+'?|[^\r\n\"']*+)"
+)
 _PLACEHOLDER = re.compile(r"(?:\?|%s|%\(\w{1,64}\)s|:\w{1,64}|\$\d{1,4})[,)]?")
 _INNER = re.compile(r"[()\[\]{}]|\"(?:[^\"\\]|\\++.)*+\"?|(?<!\w)'(?:[^'\\]|\\++.)*+'?", re.DOTALL)
 _PARTNERS = {")": "(", "]": "[", "}": "{"}

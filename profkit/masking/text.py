@@ -59,9 +59,9 @@ def scrub(
     text: str, classify: Callable[[str], Kind], rules: Iterable[re.Pattern[str]] = (), *, hashes: bool = False
 ) -> str:
     """`text` with each secret in it replaced by `***`; with `hashes`, long hexadecimal is left in."""
-    if "%" in text:
-        text = _decoded(text, classify)
     text = _known(text, classify)
+    if "%" in text:  # after that: a password may have a space or a quote in it once it is decoded
+        text = _decoded(text, classify)
     for rule in rules:
         text = rule.sub(MASK, text)
     return hide_random(text, MASK, hashes=hashes)

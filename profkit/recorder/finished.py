@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from profkit.config import Settings
 from profkit.masking import masker
+from profkit.masking.keys import Kind
 from profkit.operations import Operation, longest
 from profkit.recorder.related import children_of, enclosing
 from profkit.recorder.strands import branches_of, samples_of, strands_of
@@ -135,8 +136,8 @@ def _outline(finished: Finished, settings: Settings) -> Profile:
         weight=finished.weight,
         status=operation.status,
         trigger=finished.trigger,
-        service=settings.service,
-        version=settings.version,
+        service=masker.name(settings.service),
+        version=shown_version(settings),
         host=host_name(),
         pid=os.getpid(),
         python=platform.python_version(),
@@ -147,6 +148,11 @@ def _outline(finished: Finished, settings: Settings) -> Profile:
         span_id=request.span_id if request else "",
         tags=masked_tags(operation.tags),
     )
+
+
+def shown_version(settings: Settings) -> str:
+    """Return the service's version without a secret; it may be a commit."""
+    return masker.mask_text_under(settings.version, Kind.HASH)
 
 
 @cache

@@ -10,7 +10,7 @@ from time import monotonic
 from profkit.config import Settings
 from profkit.faults import Faults
 from profkit.masking import masker
-from profkit.recorder.finished import host_name
+from profkit.recorder.finished import host_name, shown_version
 from profkit.rollups import MAX_TALLIES, Rollups
 from profkit_storage import Histogram, ProfileStorage, Rollup, RollupSet
 
@@ -102,7 +102,10 @@ class RollupWriter:
             return
         settings = self._settings
         newer = window.stored(
-            service=settings.service, version=settings.version, host=host_name(), mask=masker.mask_text
+            service=masker.name(settings.service),
+            version=shown_version(settings),
+            host=host_name(),
+            mask=masker.mask_text,
         )
         if self._pending is None:
             self._pending = newer

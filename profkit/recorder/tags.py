@@ -24,7 +24,7 @@ def _masked_tags(tags: Iterable[tuple[str, object]]) -> Iterable[tuple[str, obje
         masked = masker.mask(value, name)
         # A short word holds no secret that a pattern would find.
         plain = name.isidentifier() and len(name) <= _PLAIN
-        shown = name if plain else masker.mask_text(str(name)[:_MAX_NAME])
+        shown = name if plain else masker.mask_text(str(name))[:_MAX_NAME]
         yield shown, masked if _is_storable(masked) else str(masked)
 
 

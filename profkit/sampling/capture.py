@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from time import perf_counter
 
+from profkit.masking import masker
 from profkit.sampling import real, switches
 from profkit.sampling.calltree import CallTree
 from profkit.sampling.codes import CodeTable
@@ -45,6 +46,8 @@ class Capture:
         self.branches: dict[tuple[int, str], Recording] = {}
         self.ticks = 0
         self.left_out = 0
+        self.labels: dict[tuple[int, str], str] = {}
+        """What each branch is called in the stacks: the names are the application's, and may hold anything."""
 
     def look(self, now: float) -> None:
         """Take one sample of everything."""
@@ -56,14 +59,14 @@ class Capture:
                 continue
             cpu = cpu_seconds(native_id) if native_id else None
             places = walk(frame, self._codes, switches.parents(ident)).places
-            self._observe(now, (ident, f"[{name}]"), places, cpu)
+            self._observe(now, (ident, name), places, cpu)
         del frames
         for loop in self._loops:
             for task in asyncio.all_tasks(loop):
                 coroutine = task.get_coro()
                 if getattr(coroutine, "cr_suspended", False):
                     stack = await_stack(coroutine, self._codes)
-                    name = f"[task {task.get_name()}]"
+                    name = f"task {task.get_name()}"
                     self._observe(now, (id(task), name), stack or [], None, SUSPENDED)
 
     def _observe(
@@ -75,6 +78,7 @@ class Capture:
                 self.left_out += 1
                 return
             recording = self.branches[branch] = Recording(self.tree, self.started, self._limit, 0.0)
+            self.labels[branch] = f"[{masker.mask_text(branch[1])}]"
             if self.ticks > 1:
                 recording.miss(recording.begin_look(now))
         wall = recording.begin_look(now)
@@ -84,7 +88,7 @@ class Capture:
             used = min(wall, cpu - (cpu if seen is None else seen))
             state = RUNNING if used >= wall * _RUNNING_SHARE else WAITING
             recording.main.cpu_seen = cpu
-        stack.append(self._codes.synthetic(branch[1]))
+        stack.append(self._codes.synthetic(self.labels[branch]))
         recording.observe(recording.main, wall, wall, self.tree.insert(stack), state, NOBODY, used)
 
 

@@ -29,7 +29,7 @@ from profkit.debug import (
 )
 from profkit.debug.configuration import ConfigurationReport
 from profkit.debug.configuration.asking import Asking
-from profkit.debug.configuration.distributions import distributions
+from profkit.debug.configuration.distributions import _read, distributions
 from profkit_storage import ConfigurationError
 
 Headers = Callable[..., dict[str, str]]
@@ -348,7 +348,7 @@ def test_versions_are_those_that_the_installers_wrote(
         file.write_bytes(b"\xff\xfe" if "bytes" in name else text.encode())
     (tmp_path / "none-6.dist-info").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
-    distributions.cache_clear()
+    _read.cache_clear()
     try:
         found = distributions()
         assert {name: found[name] for name in ("Good.One", "old")} == {"Good.One": "1.0", "old": "2"}
@@ -356,7 +356,7 @@ def test_versions_are_those_that_the_installers_wrote(
         for name in ("orjson", "starlette", "psutil"):
             assert found[name] == importlib.metadata.version(name)
     finally:
-        distributions.cache_clear()
+        _read.cache_clear()
 
 
 def test_a_snapshot_of_a_profiler_in_use_has_it_all(live_profiler: PerformanceProfiler) -> None:

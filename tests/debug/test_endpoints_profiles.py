@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -296,3 +297,23 @@ def test_the_page_says_who_awaits(
     page = debug_client.get(f"/profile/{id}", headers={**bearer(), "accept": "text/html"}).text
     assert "AsyncCompletions.create, awaiting" in page
     assert "[await]" not in page
+
+
+def test_what_is_removed_on_its_way_to_the_store_does_not_come_back(
+    live_profiler: PerformanceProfiler,
+    debug_client: TestClient,
+    bearer: Headers,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put = MemoryStorage.put
+
+    def slowly(storage: MemoryStorage, profile: Profile) -> Any:
+        time.sleep(0.3)
+        return put(storage, profile)
+
+    monkeypatch.setattr(MemoryStorage, "put", slowly)
+    made = debug_client.post("/profile?seconds=0.1", headers=bearer()).json()
+    assert debug_client.post(f"/profile/{made['id']}/delete", headers=bearer()).status_code == 200
+    assert live_profiler.flush(10)
+    assert live_profiler.storage is not None
+    assert made["id"] not in [entry.id for entry in live_profiler.storage.scan()]

@@ -285,6 +285,13 @@ def test_what_a_parameter_takes_is_what_its_schema_says(route: Any, parameter: P
         assert refusal(parameter, str(parameter.default)) is None
 
 
+def test_a_whole_number_may_be_written_as_another() -> None:
+    limit = next(one for _, one in PARAMETERS if one.name == "limit")
+    assert [limit.read(text) for text in ("2", "2.0", "02.000")] == [2, 2, 2]
+    for text in ("2.", "2.5", "2e0", "+2", " 2", "2_0", "٢", "2.0.0", "1" * 10):
+        assert refusal(limit, text), text
+
+
 def test_a_time_is_read_as_one_of_this_zone_or_none() -> None:
     since = next(one for _, one in PARAMETERS if one.name == "since")
     assert since.read("2026-03-14") == datetime(2026, 3, 14, tzinfo=UTC)

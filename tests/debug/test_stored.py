@@ -172,6 +172,15 @@ def test_the_slowest_come_first_if_asked_for(shop_client: TestClient) -> None:
     assert shop_client.get("/profile?order=oldest").status_code == 422
 
 
+def test_the_slowest_of_the_whole_time_is_looked_for(
+    shop_client: TestClient, shop: PerformanceProfiler, make_profile: Any
+) -> None:
+    long_ago = int((datetime.now(UTC) - timedelta(hours=30)).timestamp() * 1e9)
+    assert shop.storage is not None
+    shop.storage.put(make_profile(id=new_ulid(long_ago), start_ns=long_ago, operation="long ago", wall=100.0))
+    assert listed(shop_client, "order=slowest&limit=1") == ["long ago"]
+
+
 def test_pages_follow_each_other(shop_client: TestClient) -> None:
     pages = [listed(shop_client, f"limit=8&page={page}") for page in (1, 2, 3, 4)]
     assert [len(page) for page in pages] == [8, 8, 4, 0]

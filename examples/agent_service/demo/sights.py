@@ -28,7 +28,8 @@ def _config(answer: httpx.Response) -> str:
 
 def _connections(answer: httpx.Response) -> str:
     document = answer.json()
-    pools = ", ".join(f"{pool['name']} {pool['in_use']} of {pool['limit']}" for pool in document["pools"])
+    given = (pool for pool in document["pools"] if pool["found"] == "given")
+    pools = ", ".join(f"{pool['name']} {pool['in_use']} of {pool['limit']}" for pool in given)
     established = document["sockets"]["states"].get("ESTABLISHED", 0)
     return f"{established} sockets established; pools in use: {pools}"
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import re
+import threading
 import types
 from collections.abc import Mapping
 
@@ -13,12 +15,31 @@ _HEAD = 16_384
 _FIELD = re.compile(r"^(name|version):[ \t]*([^\r\n]{1,256}?)[ \t]*$", re.IGNORECASE | re.MULTILINE)
 
 
-@functools.cache
 def distributions() -> Mapping[str, str]:
     """The installed distributions' names and versions, in order; read once a process, about 0.1 ms for each.
 
     Not by their `name` and `version`: for each of these the whole file, with its description, is parsed as a mail.
     """
+    reader = _readers[-1] if _readers else None
+    if reader is not None and reader is not threading.current_thread():
+        reader.join(_PATIENCE)  # what is being read is not read twice
+    return _read()
+
+
+def read_distributions_soon() -> None:
+    """Read them in a thread, so that no answer waits for them."""
+    thread = threading.Thread(target=distributions, name="profkit-debug", daemon=True)
+    with contextlib.suppress(RuntimeError):  # no thread can be started: they are read when they are asked for
+        thread.start()
+        _readers[:] = [thread]
+
+
+_readers: list[threading.Thread] = []
+_PATIENCE = 1.0
+
+
+@functools.cache
+def _read() -> Mapping[str, str]:
     found: dict[str, str] = {}
     for one in importlib.metadata.distributions():
         name, version = _described(one)

@@ -52,13 +52,16 @@ class Held:
 
         The environment before the files, as pydantic-settings reads them. The name is that of the variable or file.
         """
-        candidates = [self._fold("\n".join(names)).split("\n") for names in product(*path)]
+        candidates = [
+            (self._fold(self._delimiter.join(names[:levels])), names[levels:])
+            for names in product(*path)
+            for levels in range(len(names) if self._delimiter else 1, 0, -1)
+        ]
         for place in self._places:
-            for names in candidates:
-                for levels in range(len(names), 0, -1):
-                    found = self._read(place, names[:levels])
-                    if found is not None and _holds(found[1], names[levels:], value, folds=self._folds):
-                        return Origin(place.kind, found[0])
+            for name, inside in candidates:
+                found = place.read(name)
+                if found is not None and _holds(found[1], inside, value, folds=self._folds):
+                    return Origin(place.kind, found[0])
         return None
 
     def names(self, cls: type, field: str, *, top: bool) -> list[str]:
@@ -69,11 +72,6 @@ class Held:
         prefix = {kind: self._prefix if top and self._prefixed in {kind, "all"} else "" for kind in _TARGETS}
         own = not aliases or config.get("populate_by_name") or config.get("validate_by_name")
         return [prefix["alias"] + one for one in aliases] + ([prefix["variable"] + field] if own else [])
-
-    def _read(self, place: _Place, names: list[str]) -> tuple[str, str] | None:
-        if len(names) > 1 and not self._delimiter:
-            return None
-        return place.read(self._fold(self._delimiter.join(names)))
 
     def _fold(self, name: str) -> str:
         return name.lower() if self._folds else name
@@ -101,7 +99,7 @@ class Held:
 _TARGETS = ("alias", "variable")
 
 
-def _holds(text: str, inside: list[str], value: object, *, folds: bool) -> bool:
+def _holds(text: str, inside: tuple[str, ...], value: object, *, folds: bool) -> bool:
     """Whether a text, or what is `inside` the JSON of it, is the value."""
     if not inside:
         return is_like(value, text)
@@ -113,7 +111,7 @@ def _holds(text: str, inside: list[str], value: object, *, folds: bool) -> bool:
         if not isinstance(held, dict):
             return False
         parts = cast("dict[str, object]", held)
-        match = [key for key in parts if key == name or (folds and key.lower() == name)]
+        match = [key for key in parts if key == name or (folds and key.lower() == name.lower())]
         if not match:
             return False
         held = parts[match[0]]

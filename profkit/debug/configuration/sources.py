@@ -39,6 +39,7 @@ class Found(NamedTuple):
     setting: Setting
 
 
+_LEAVES = (str, int, float, bool, bytes, type(None))
 _UNKNOWN, _DEFAULT, _SET = Origin("unknown"), Origin("default"), Origin("set")
 
 
@@ -137,6 +138,8 @@ class _Walk:
 
 
 def _is_structure(value: object, inside: object) -> bool:
+    if type(value) in _LEAVES:
+        return False
     if isinstance(value, Mapping):
         return isinstance(inside, Mapping)
     return named_parts(value) is not None

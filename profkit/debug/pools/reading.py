@@ -45,7 +45,7 @@ class PoolReader:
     back; there are at most 8 such threads.
 
     Args:
-        within: seconds for all pools together.
+        within: seconds for all pools together, and before that for the first search.
         patience: seconds after which the rest is read by another thread.
         every: seconds for which the result of a search serves.
     """
@@ -73,14 +73,14 @@ class PoolReader:
         return self._others.begin(key, work)
 
     def search(self) -> Search:
-        """Return what is found in the process by now: the first time after a search, later with one under way."""
+        """Return what is found in the process by now; the first search is waited for, as long as for the pools."""
         self._begin_in_child()
         search = self._search
-        if not search.has_run:
-            search.run()
-        elif search.is_due:
-            with contextlib.suppress(Problem):  # there are threads enough
-                self._others.begin("search", search.run)
+        if search.is_due:
+            with contextlib.suppress(Problem, TimeoutError):  # there are threads enough, or it takes its time
+                running = self._others.begin("search", search.run)
+                if not search.has_run:
+                    running.result(self._within)
         return search
 
     def read(

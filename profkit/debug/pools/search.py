@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
@@ -12,6 +13,7 @@ from weakref import ref
 from profkit.debug.pools.figures import Library, attribute
 from profkit.debug.pools.table import derived, pool_classes
 from profkit.debug.pools.walk import Walk
+from profkit.faults import log
 
 EVERY: Final = 60.0
 
@@ -64,10 +66,22 @@ class Search:
         return {**self._report, "age": round(time.monotonic() - self._at, 1)}
 
     def run(self) -> None:
-        """Search; who comes while another thread does so waits for that."""
+        """Search; who comes while another thread does so waits for that. Never raises."""
         with self._lock:
-            if self.is_due:
+            if not self.is_due:
+                return
+            try:
                 self._run()
+            except Exception as error:  # noqa: BLE001 - pools given by name are shown all the same
+                self._report = SearchReport(objects=0, seconds=0.0, age=0.0, complete=False)
+                log(
+                    logging.WARNING,
+                    "profkit: the search for pools failed: %s",
+                    type(error).__name__,
+                    exc_info=error,
+                )
+            finally:
+                self._at = time.monotonic()
 
     def _run(self) -> None:
         began = time.perf_counter()
@@ -92,7 +106,6 @@ class Search:
             age=0.0,
             complete=walk.complete,
         )
-        self._at = time.monotonic()
 
 
 def _ids(module: str, name: str) -> set[int]:

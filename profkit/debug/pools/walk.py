@@ -23,12 +23,14 @@ from profkit.debug.pools.figures import bases_of
 from profkit.sampling.loops import loops_with_tasks
 from profkit.sampling.origins import is_application
 
-MOST_LOOKED_AT: Final = 60_000
+MOST_LOOKED_AT: Final = 100_000
+_OWN_SHARE = 0.7
+"""Of that many, for what the application's own modules, tasks and threads refer to: it comes first."""
 MOST_FOUND: Final = 200
 _WIDEST = 5_000
 """A container with more in it holds the application's data, and is passed over."""
 _AT_A_TIME = 32
-_WORK, _PAUSE = 0.001, 0.0001
+_WORK, _PAUSE = 0.002, 0.0001
 """Seconds after which other threads have their turn."""
 _CONTAINERS = (dict, list, tuple, set, frozenset, deque)
 _ENDS = (
@@ -77,7 +79,8 @@ def _is_standard(top: str) -> bool:
 class Walk:
     """The objects `found` whose types have one of the ids `wanted`; each of those `looked_at` once.
 
-    Those nearest to a module's variables come first. It is not `complete` if there is more than it looks at.
+    The application's own come first, and of these what is nearest to its modules' variables. It is not `complete` if
+    there is more than it looks at.
     """
 
     def __init__(self, wanted: set[int], *, most: int = MOST_LOOKED_AT) -> None:
@@ -93,11 +96,14 @@ class Walk:
     def go(self) -> None:
         """Walk; it takes up to some tenths of a second."""
         with _roots() as roots:
-            level: list[object] = [*self.own.values(), *roots, *self.packages.values()]
-            while level:
-                level = self._next(level)
+            self._go([*self.own.values(), *roots], int(self._most * _OWN_SHARE))
+            self._go([*self.packages.values()], self._most)
 
-    def _next(self, level: list[object]) -> list[object]:
+    def _go(self, level: list[object], most: int) -> None:
+        while level:
+            level = self._next(level, most)
+
+    def _next(self, level: list[object], most: int) -> list[object]:
         """Return what the objects of one level refer to, of what has not been seen."""
         following: list[object] = []
         turn = time.perf_counter()
@@ -108,7 +114,7 @@ class Walk:
                 if gc.is_tracked(one) and id(one) not in self._seen:
                     self._seen.add(id(one))
                     self._meet(one, following)
-            if self.looked_at >= self._most or len(self.found) >= MOST_FOUND:
+            if self.looked_at >= most or len(self.found) >= MOST_FOUND:
                 self.complete = False
                 return []
             if time.perf_counter() - turn > _WORK:

@@ -146,7 +146,7 @@ def test_many_pools_take_one_thread() -> None:
 def test_no_library_is_imported() -> None:
     code = (
         "import sys; from profkit.debug.pools import PoolReader; from profkit.masking import masker\n"
-        "reader = PoolReader(); [report], _ = reader.read({'a': 1}, reader.search(), masker=masker)\n"
+        "reader = PoolReader(within=20); [report], _ = reader.read({'a': 1}, reader.search(), masker=masker)\n"
         "libraries = 'sqlalchemy', 'httpx', 'redis', 'asyncpg', 'psycopg_pool', 'aiohttp', 'urllib3', 'pymongo',"
         " 'aio_pika', 'requests', 'openai'\n"
         "print(report['supported'], [one for one in libraries if one in sys.modules])"

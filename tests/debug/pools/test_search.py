@@ -23,7 +23,6 @@ import sqlalchemy
 from starlette.applications import Starlette
 
 from profkit.debug.pools import PoolReader, PoolReport, walk
-from profkit.debug.pools.search import Search
 from profkit.masking import masker
 
 SHOP = "shop_that_is_searched"
@@ -42,7 +41,7 @@ def shop(tmp_path: Path) -> Iterator[Any]:
 
 
 def search(reader: PoolReader | None = None) -> list[PoolReport]:
-    reader = reader or PoolReader()
+    reader = reader or PoolReader(within=20)
     reports, _ = reader.read({}, reader.search(), masker=masker)
     assert all(one["found"] == "by type" and one["supported"] for one in reports)
     return reports
@@ -141,14 +140,14 @@ def test_what_is_inside_a_client_is_listed_once(shop: Any) -> None:
     names = [one["name"] for one in reports if one["kind"].startswith(("urllib3", "requests"))]
     assert f"{SHOP}.session" in names
     held = {id(manager) for manager in (one.poolmanager for one in shop.session.adapters.values())}
-    reader = PoolReader()
+    reader = PoolReader(within=20)
     found = [one.again() for one in reader.search().pools]
     assert held <= {id(one) for one in found}, "or the test shows nothing"
 
 
 def test_what_is_given_is_not_listed_again(shop: Any) -> None:
     shop.engine = engine()
-    reader = PoolReader()
+    reader = PoolReader(within=20)
     reports, _ = reader.read({"db": shop.engine}, reader.search(), masker=masker)
     assert [(one["name"], one["found"]) for one in reports if one["limit"] == 24] == [("db", "given")]
 
@@ -156,7 +155,7 @@ def test_what_is_given_is_not_listed_again(shop: Any) -> None:
 def test_what_was_found_is_not_kept_alive_and_searched_once_a_minute(shop: Any) -> None:
     shop.engine = engine()
     alive = weakref.ref(shop.engine)
-    reader = PoolReader()
+    reader = PoolReader(within=20)
     assert ours(search(reader)) == [f"{SHOP}.engine"]
     shop.second = engine()
     assert ours(search(reader)) == [f"{SHOP}.engine"], "not yet"
@@ -167,7 +166,7 @@ def test_what_was_found_is_not_kept_alive_and_searched_once_a_minute(shop: Any) 
 
 
 def test_later_searches_are_not_waited_for(shop: Any, until: Any) -> None:
-    reader = PoolReader(every=0.0)
+    reader = PoolReader(within=20, every=0.0)
     assert ours(search(reader)) == []
     shop.engine = engine()
     until(lambda: ours(search(reader)) == [f"{SHOP}.engine"])
@@ -234,20 +233,31 @@ def test_a_module_that_is_loaded_lazily_stays_so(tmp_path: Path) -> None:
         del sys.modules["lazy_and_searched"]
 
 
-def test_the_walk_is_bounded_and_says_so(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    shop.engine = engine()
-    shop.cache = [[[number]] for number in range(4_000)]
-    shop.wide = [[engine()], *range(walk._WIDEST)]
-    looked = Search()
-    looked.run()
-    report = looked.report()
-    assert report is not None and report["complete"]
-    assert 4_000 < report["objects"] < walk.MOST_LOOKED_AT
-    assert ours(search()) == [f"{SHOP}.engine"], "what is in a very wide container is data"
-    small = walk.Walk({id(sqlalchemy.Engine)}, most=1_000)
-    small.go()
-    assert not small.complete
-    assert small.looked_at < 1_000 + 100
+def test_the_walk_is_bounded_and_says_so() -> None:
+    code = """
+import sqlalchemy
+from profkit.debug.pools import walk
+from profkit.debug.pools.search import Search
+
+engine = sqlalchemy.create_engine("sqlite:///none.db")
+data = [[[number] for number in range(1_000)] for _ in range(20)]
+wide = [[sqlalchemy.create_engine("sqlite:///none.db")], *range(walk._WIDEST)]
+
+def look():
+    search = Search()
+    search.run()
+    found = sorted(one.name for one in search.pools if type(one.again()) is sqlalchemy.Engine)
+    return search.report(), found
+
+report, found = look()
+print(report["complete"], 20_000 < report["objects"] < walk.MOST_LOOKED_AT, found)
+data = [data, *([[[number] for number in range(1_000)] for _ in range(100)] for _ in range(10))]
+report, found = look()
+print(report["complete"], report["objects"] < walk.MOST_LOOKED_AT * 1.01, found)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # What is in a very wide container is data; what is near is found first, however much there is.
+    assert ran.stdout.splitlines() == ["True True ['__main__.engine']", "False True ['__main__.engine']"]
 
 
 def test_it_is_found_after_gc_freeze(tmp_path: Path) -> None:
@@ -268,3 +278,22 @@ def test_clients_of_one_kind_are_numbered(shop: Any) -> None:
     assert all(name.startswith("httpx.Client ") and name.split()[1].isdigit() for name in names)
     for client in shop.clients:
         client.close()
+
+
+def test_a_search_that_fails_spoils_nothing_and_is_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # As with a version of Python in which something that the walk asks for is gone.
+    def fail(_: walk.Walk) -> None:
+        raise AttributeError("gone")
+
+    monkeypatch.setattr(walk.Walk, "go", fail)
+    reader = PoolReader(within=20)
+    for _ in range(2):
+        found = reader.search()
+        [report], _ = reader.read({"db": engine()}, found, masker=masker)
+        assert (report["in_use"], report["error"]) == (0, None)
+        told = found.report()
+        assert told is not None and (told["objects"], told["complete"]) == (0, False)
+    [record] = [one for one in caplog.records if one.name == "profkit"]
+    assert record.getMessage() == "profkit: the search for pools failed: AttributeError"

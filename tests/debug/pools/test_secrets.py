@@ -93,6 +93,7 @@ def test_no_password_is_in_any_byte(token_auth: TokenAuth, bearer: Headers, give
         async def main() -> None:
             pools = await pools_with(password)
             endpoints = DiagnosticEndpoints(auth=token_auth, pools=pools if given_by_name else {})
+            endpoints.context.pool_reader._search.run()
             client = TestClient(endpoints)
             for accept in ("application/json", "text/html"):
                 answer = await asyncio.to_thread(
