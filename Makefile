@@ -13,14 +13,15 @@ READY = $(VENV)/.ready
 PYTEST = $(PY) -m pytest -o cache_dir=$(VENV)/.pytest_cache
 
 .NOTPARALLEL: # the guards measure time
-.PHONY: help environment setup demo test suite guards soak bench lint format types smoke constraints clean
+.PHONY: help environment setup demo test suite guards soak bench lint format types docs smoke constraints clean
 
 help:
 	@echo "make demo         a service under load, its slow operations captured and ranked"
 	@echo "make test         every test but the long ones (make soak), then the timing guards alone"
 	@echo "make lint types   ruff, mypy, pyright            make format       mend what ruff can"
 	@echo "make bench        what profkit costs, measured    make smoke        the wheel in an empty environment"
-	@echo "make constraints  renew the pinned versions       make clean        remove all that make made"
+	@echo "make constraints  renew the pinned versions       make docs         write docs/debug-api.md"
+	@echo "make clean        remove all that make made"
 
 setup: $(READY)
 
@@ -68,6 +69,9 @@ format: $(READY)
 types: $(READY)
 	$(PY) -m mypy
 	$(PY) -m pyright --pythonpath $(PY)
+
+docs: $(READY)
+	$(PY) scripts/debug_api.py docs/debug-api.md
 
 smoke: $(READY)
 	@rm -rf dist

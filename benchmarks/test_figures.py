@@ -7,9 +7,11 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import greenlet
 import pytest
 
 from profkit import PerformanceProfiler, Settings
+from profkit.sampling import switches
 from profkit_storage import Profile
 from profkit_storage.codec import decode, encode
 
@@ -94,3 +96,26 @@ def test_encode(benchmark: Any, profile: Profile) -> None:
 
 def test_decode(benchmark: Any, profile: Profile) -> None:
     benchmark(decode, encode(profile))
+
+
+@pytest.mark.parametrize("noted", [False, True], ids=["plain", "noted"])
+def test_a_thousand_switches_of_greenlets(benchmark: Any, *, noted: bool) -> None:
+    """What the trace of a thread whose greenlets are followed adds to each."""
+    if noted:
+        switches.note_switches()
+    main = greenlet.getcurrent()
+
+    def switch() -> None:
+        while True:
+            main.switch()
+
+    other = greenlet.greenlet(switch)
+
+    def thousand() -> None:
+        for _ in range(500):
+            other.switch()
+
+    try:
+        benchmark(thousand)
+    finally:
+        greenlet.settrace(None)

@@ -10,30 +10,32 @@ from typing import TYPE_CHECKING, Any, cast
 from weakref import ref
 
 import profkit
+from profkit import live_requests
 from profkit.asgi_types import ASGIApp, Message, Receive, Scope, Send
 from profkit.operations import CoroutineCall, abort, current, named, running_task
 from profkit.requests import SCOPE_KEY, RequestContext, RequestTracker, end
-from profkit.route_names import RouteNames
 from profkit.sampling.threads import this
+from profkit.websockets import WebSocketSteps
 from profkit_storage import ConfigurationError
 
 if TYPE_CHECKING:
     from profkit.profiler import PerformanceProfiler
     from profkit.tallies import Tally
 
-__all__ = ["ProfilingMiddleware", "RequestContext", "RequestTracker", "name_live_requests"]
+__all__ = ["ProfilingMiddleware", "RequestContext", "RequestTracker"]
 
 _MOST_TALLIES = 4_096
 new = object.__new__
-_live: dict[CoroutineCall, Scope] = {}
-_names = RouteNames()
+_live = live_requests.live
+_names = live_requests.names
 
 
 class ProfilingMiddleware:
     """Makes an operation of every HTTP request, from its first byte to the end of the last background task.
 
-    Operations are named by route template, `GET /users/{id}`, and tagged with the status of the answer. WebSockets
-    and lifespan pass through. Exceptions pass through as they are.
+    Operations are named by route template, `GET /users/{id}`, and tagged with the status of the answer. A WebSocket is
+    many operations, `WEBSOCKET /chat`: its handshake, and each message until the next is awaited. Exceptions pass
+    through as they are, and so does what is no connection.
 
         app = ProfilingMiddleware(app)
 
@@ -66,14 +68,14 @@ class ProfilingMiddleware:
         self.app = app
         self._profiler = profiler
         self._threshold = threshold
-        self._tracker = RequestTracker(app, header=header) if tracker else None
+        self._tracker = RequestTracker(self._follow, header=header) if tracker else None
         self._tallies: dict[tuple[object, int, int], tuple[Tally, object, object]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         tracker = self._tracker
         if scope["type"] != "http":
-            await (tracker or self.app)(scope, receive, send)
+            await (tracker or self._follow)(scope, receive, send)
             return
         if tracker is None or SCOPE_KEY in scope:
             tracker = token = None
@@ -162,6 +164,15 @@ class ProfilingMiddleware:
             abort(operation, profiler, error)
             raise
 
+    async def _follow(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a WebSocket step by step; lifespan passes through."""
+        if scope["type"] != "websocket":
+            await self.app(scope, receive, send)
+            return
+        profiler = self._profiler or profkit.default_profiler()
+        steps = WebSocketSteps(profiler, lambda: self._tally(profiler, scope), scope, receive, send)
+        await steps.run(_coroutine(self.app(scope, steps.receive, steps.send)))
+
     def _tally(self, profiler: PerformanceProfiler, scope: Scope) -> Tally:
         """Return what counts the requests of this method and route; to find their name each time would cost more."""
         router, route = scope.get("router"), scope.get("route")
@@ -188,11 +199,3 @@ def _coroutine(awaitable: Awaitable[None]) -> Coroutine[Any, Any, None]:
     if isinstance(awaitable, CoroutineType):
         return cast("Coroutine[Any, Any, None]", awaitable)
     return wait()
-
-
-def name_live_requests() -> int:
-    """Give the requests in flight the names of the routes they have reached by now; return how many there are."""
-    live = list(_live.items())
-    for operation, scope in live:
-        operation.rename(_names.name(scope))
-    return len(live)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 import time
@@ -11,21 +12,23 @@ from typing import NamedTuple
 from profkit.operations import Operation, request_of
 from profkit.sampling.codes import CodeTable
 from profkit.sampling.origins import locate
-from profkit.sampling.resolution import line_at
+from profkit.sampling.resolution import STATES, line_at
 from profkit.sampling.sampler import Sampler
 from profkit.sampling.sights import see
 from profkit.sampling.timeline import AWAITING
+from profkit_storage import State
 
 
 class InFlight(NamedTuple):
     """An operation that has not ended. `age` and `threshold` are seconds; `stack` is outermost first.
 
-    `threshold` is infinite where it is to leave no profile.
+    `threshold` is infinite where it is to leave no profile. `state` is what it does now, as far as can be seen.
     """
 
     name: str
     category: str
     age: float
+    state: State
     threshold: float
     thread: str
     request_id: str
@@ -43,10 +46,11 @@ def _look(operations: Iterable[Operation], sampler: Sampler) -> list[InFlight]:
     now = time.perf_counter()
     threads = {thread.ident: thread.name for thread in threading.enumerate()}
     found: list[InFlight] = []
+    line = functools.cache(lambda place: describe(place, sampler.codes))  # most have most of them in common
     view = sampler.view()
     for operation in operations:
         sight = see(operation, view)
-        lines = [describe(place, sampler.codes) for place in reversed(sight.stack or ())]
+        lines = [line(place) for place in reversed(sight.stack or ())]
         lines += ["[await]"] if sight.state in AWAITING else []
         tally = operation.tally
         request = request_of(operation)
@@ -55,6 +59,7 @@ def _look(operations: Iterable[Operation], sampler: Sampler) -> list[InFlight]:
                 tally.name,
                 tally.category,
                 now - operation.started,
+                STATES[sight.state],
                 math.inf if operation.discarded else tally.slow_from,
                 threads.get(operation.thread.ident, ""),
                 request.request_id if request else "",

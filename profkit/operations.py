@@ -18,7 +18,7 @@ from types import CodeType, FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from profkit import trio_tasks
-from profkit.requests import RequestContext
+from profkit.request_context import RequestContext
 from profkit.rollups import Rollups
 from profkit.sampling.threads import WatchedThread, this
 from profkit.tallies import Tally
@@ -106,6 +106,8 @@ class Operation:
     )  # fmt: skip
     native = ""
     """The C function that is called, where it is one."""
+    outside = ""
+    """What is shown in place of a stack while it has no frame: others are at work for it."""
     tally: Tally
     profiler: Watcher
     root: int

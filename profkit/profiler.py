@@ -15,6 +15,7 @@ from typing import ParamSpec, TypeVar, cast, overload
 
 from profkit import handover, process_hooks
 from profkit.config import Settings, check_threshold
+from profkit.counts import Stats
 from profkit.engines import WATCHDOG, kind_of
 from profkit.faults import Faults, log
 from profkit.inflight import InFlight, list_in_flight
@@ -251,7 +252,7 @@ class PerformanceProfiler:
             self.faults.add("queue_full", profile.operation)
         return profile
 
-    def stats(self) -> dict[str, object]:
+    def stats(self) -> Stats:
         """Return counts since the start: operations, and what became of them, and every loss with its reason.
 
         Of the `slow` ones those that are `kept` have a profile, and `dropped` tells why others have none; the rest is

@@ -1,16 +1,20 @@
 """Operation names for requests: the method and the route's template, so that there are as many as there are routes.
 
-Read from what Starlette (and FastAPI, which builds on it) leaves in the ASGI scope; no framework is imported.
+Read from what Starlette (and FastAPI, which builds on it) leaves in the ASGI scope, and Flask in the WSGI environ; no
+framework is imported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from profkit.asgi_types import Scope
 
 UNMATCHED: Final = "(unmatched)"
+OTHER_METHOD: Final = "(other method)"
+ROUTE_KEY: Final = "profkit.route"
+"""Under this key a WSGI application tells the template of the route, such as `/users/{id}`."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 _MAX_DEPTH = 16
 _MAX_CACHED = 4096
@@ -25,16 +29,14 @@ class RouteNames:
 
     def name(self, scope: Scope) -> str:
         """Return `GET /users/{id}`, or `GET (unmatched)` where no route has been found (yet)."""
-        method = scope.get("method", "")
-        method = method if method in _METHODS else "(other method)"
-        return f"{method} {self.template(scope)}"
+        return f"{_method_of(scope)} {self.template(scope)}"
 
     def is_settled(self, scope: Scope) -> bool:
         """Tell whether every request of this method at this route has the name that `name` has just returned."""
         route = scope.get("route")
         wanted = scope.get("endpoint") if route is None else route
         known = self._templates.get((id(scope.get("router")), id(wanted)))
-        return scope.get("method") in _METHODS and (
+        return _method_of(scope) != OTHER_METHOD and (
             wanted is None or (known is not None and len(known[2]) == 1)
         )
 
@@ -56,6 +58,39 @@ class RouteNames:
         if len(templates) == 1:
             return templates[0]
         return next((one for one in templates if _leads_to(one, scope)), UNMATCHED)
+
+
+def environ_name(environ: dict[str, Any]) -> str:
+    """Return the name of a WSGI request: `GET /users/<int:id>` of a Flask application, or with what it told itself."""
+    template = note_route(environ)
+    return f"{_method(environ.get('REQUEST_METHOD'))} {template or UNMATCHED}"
+
+
+def note_route(environ: dict[str, Any]) -> str:
+    """Return the template of a WSGI request's route, empty if there is none yet; it is noted in the environ.
+
+    Flask takes its request out of the environ when its part is done, which is before the body is sent.
+    """
+    told = environ.get(ROUTE_KEY)
+    if isinstance(told, str):
+        return told
+    try:
+        found = getattr(getattr(environ.get("werkzeug.request"), "url_rule", None), "rule", None)
+    except Exception:  # noqa: BLE001 - a request class of the application's own
+        return ""
+    if not isinstance(found, str):
+        return ""
+    environ[ROUTE_KEY] = found
+    return found
+
+
+def _method(method: object) -> str:
+    return method if isinstance(method, str) and method in _METHODS else OTHER_METHOD
+
+
+def _method_of(scope: Scope) -> str:
+    """Return the request's method, `WEBSOCKET` for one of those."""
+    return "WEBSOCKET" if scope.get("type") == "websocket" else _method(scope.get("method"))
 
 
 def _search(router: object, wanted: object, prefix: str, depth: int) -> Iterator[str]:

@@ -1,4 +1,7 @@
-"""Fixtures for every room: `make_profile` builds realistic profiles without a capture engine, `browser` a Chromium."""
+"""Fixtures for every room: `make_profile` builds realistic profiles without a capture engine, `browser` a Chromium.
+
+`postgres` and `redis_server` are servers of the real thing, started once.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,15 @@ import dataclasses
 import os
 import shutil
 import signal
+import socket
+import subprocess
+import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -32,6 +40,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if BY_THE_CLOCK in item.path.parents:
             item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=["AssertionError"]))
 
+
+POSTGRES_PASSWORD = "pg-Xk29fLqv7"
+REDIS_PASSWORD = "rd-Wm84hTzc3"
 
 START = datetime(2026, 3, 14, 15, 9, 26, 535_000, tzinfo=UTC)
 Stack = tuple[Sequence["Frame | str"], float]
@@ -168,3 +179,109 @@ def browser() -> Iterator[Browser]:
             pytest.skip(hint)
         yield browser
         browser.close()
+
+
+def missing(what: str, hint: str) -> NoReturn:
+    """Skip a test for which something is not installed, saying what to do; under CI it fails."""
+    said = f"no {what} here: `{hint}`"
+    if os.environ.get("CI"):
+        pytest.fail(said)
+    pytest.skip(said)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL of its own, with a password that must be right."""
+    found = shutil.which("initdb") or max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=None)
+    if found is None:
+        missing("PostgreSQL", "apt-get install postgresql")
+    programs = Path(found).resolve().parent
+    # It does not run as root, and must get at its directory.
+    user = _lesser_user()
+    with tempfile.TemporaryDirectory(prefix="profkit-postgres-", ignore_cleanup_errors=True) as name:
+        directory = Path(name)
+        (directory / "password").write_text(POSTGRES_PASSWORD)
+        if user is not None:
+            for one in (directory, directory / "password"):
+                shutil.chown(one, user)
+        as_user: dict[str, Any] = (
+            {} if user is None else {"user": user, "group": _group(user), "extra_groups": []}
+        )
+        subprocess.run(
+            [
+                programs / "initdb", "-D", directory / "data", "-U", "tester", "-E", "UTF8", "--locale=C",
+                "--auth=scram-sha-256", f"--pwfile={directory / 'password'}", "--no-sync",
+            ],
+            check=True, capture_output=True, cwd=directory, **as_user,
+        )  # fmt: skip
+        port = free_port()
+        command = [
+            programs / "postgres", "-D", directory / "data", "-p", str(port), "-c", "listen_addresses=127.0.0.1",
+            "-c", f"unix_socket_directories={directory}", "-c", "fsync=off", "-c", "max_connections=60",
+        ]  # fmt: skip
+        with _running(command, port, directory / "log", signal.SIGQUIT, cwd=directory, **as_user):
+            yield f"postgresql://tester:{POSTGRES_PASSWORD}@127.0.0.1:{port}/postgres"
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """The URL of a Redis of its own, with a password that must be right."""
+    found = shutil.which("redis-server")
+    if found is None:
+        missing("Redis", "apt-get install redis-server")
+    with tempfile.TemporaryDirectory(prefix="profkit-redis-") as name:
+        port = free_port()
+        command = [
+            found, "--port", str(port), "--bind", "127.0.0.1", "--requirepass", REDIS_PASSWORD, "--save", "",
+            "--appendonly", "no", "--daemonize", "no", "--dir", name,
+        ]  # fmt: skip
+        with _running(command, port, Path(name) / "log", signal.SIGKILL):
+            yield f"redis://:{REDIS_PASSWORD}@127.0.0.1:{port}/0"
+
+
+def free_port() -> int:
+    """Return a port that is free now."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _running(
+    command: Sequence[str | Path], port: int, log: Path, ending: signal.Signals, **options: Any
+) -> Iterator[None]:
+    """Run a server, from when it takes connections."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, **options)
+    try:
+        give_up = time.monotonic() + 30
+        while not _answers(port):
+            if process.poll() is not None or time.monotonic() > give_up:
+                pytest.fail(f"{Path(command[0]).name} does not start:\n{log.read_text()[-2000:]}")
+            time.sleep(0.02)
+        yield
+    finally:
+        process.send_signal(ending)
+        process.wait(20)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as client:
+        client.settimeout(1)
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _lesser_user() -> str | None:
+    """Return whom a server runs as that refuses to be root, None if nobody is root here."""
+    if os.name != "posix" or os.getuid() != 0:
+        return None
+    import pwd
+
+    names = {one.pw_name for one in pwd.getpwall()}
+    return next((name for name in ("postgres", "nobody") if name in names), None)
+
+
+def _group(user: str) -> int:
+    import pwd
+
+    return pwd.getpwnam(user).pw_gid

@@ -18,7 +18,8 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket
 
 from profkit import PerformanceProfiler, Settings
-from profkit.asgi import ProfilingMiddleware, name_live_requests
+from profkit.asgi import ProfilingMiddleware
+from profkit.live_requests import name_live_requests
 from profkit.requests import RequestTracker, current
 from profkit.route_names import RouteNames
 from profkit_storage import ConfigurationError, Profile, Status
@@ -282,16 +283,6 @@ def test_a_client_that_leaves_cancels_the_request(profiler: PerformanceProfiler,
     assert profiler.flush()
     assert kept[0].status is Status.CANCELLED
     assert not profiler.in_flight()
-
-
-def test_websockets_and_lifespan_pass_through(
-    client: TestClient, profiler: PerformanceProfiler, kept: list[Profile]
-) -> None:
-    with client.websocket_connect("/chat") as socket:
-        socket.send_text("hello")
-        assert socket.receive_text() == "hello"
-    assert profiler.flush()
-    assert kept == []
 
 
 def test_a_request_in_flight_has_the_name_of_its_route(profiler: PerformanceProfiler) -> None:

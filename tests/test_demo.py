@@ -20,7 +20,7 @@ from profkit_storage import Profile, Trigger, open_storage
 pytestmark = pytest.mark.alone
 
 DEMO = Path(__file__).parent.parent / "examples" / "agent_service"
-ROUTES = ("config", "connections", "memory", "memory/trace", "profile")
+ROUTES = ("config", "connections", "memory", "memory/trace", "memory/backrefs", "profile")
 PLANTED = {
     "n_plus_one": ("db", "shop.tools.orders.read_orders_one_by_one"),
     "llm_retry": ("llm", "shop.tools.answers.ask_busy_large_model"),

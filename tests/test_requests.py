@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import uuid
 from typing import Any
 
@@ -11,10 +10,8 @@ import pytest
 
 from profkit.requests import (
     RequestContext,
-    RequestIdFilter,
     RequestTracker,
     current,
-    install_request_ids,
     parse_traceparent,
 )
 from profkit_storage import ConfigurationError
@@ -177,30 +174,6 @@ def test_without_a_traceparent_a_valid_trace_begins() -> None:
 )
 def test_traceparent_is_parsed_strictly(header: str, valid: bool) -> None:
     assert (parse_traceparent(header.encode()) is not None) is valid
-
-
-def test_log_records_carry_the_ids(caplog: pytest.LogCaptureFixture) -> None:
-    logger = logging.getLogger("test.requests")
-    handler = logging.Handler()
-    lines: list[str] = []
-    handler.setFormatter(logging.Formatter("%(request_id)s %(trace_id)s %(message)s"))
-    handler.emit = lambda record: lines.append(handler.format(record))  # type: ignore[method-assign]
-    logger.addHandler(handler)
-    try:
-        assert install_request_ids(logger) == install_request_ids(logger) == 1
-        assert sum(isinstance(one, RequestIdFilter) for one in handler.filters) == 1
-
-        async def app(_scope: Any, _receive: Any, send: Any) -> None:
-            logger.warning("inside")
-            await send({"type": "http.response.start", "status": 200})
-
-        tracker = RequestTracker(app)
-        tracker.seen = [None]  # type: ignore[attr-defined]
-        ask(tracker, [(b"x-request-id", b"r1"), (b"traceparent", f"00-{TRACE}-{PARENT}-01".encode())])
-        logger.warning("outside")
-    finally:
-        logger.removeHandler(handler)
-    assert lines == [f"r1 {TRACE} inside", "- - outside"]
 
 
 def test_concurrent_requests_do_not_mix() -> None:

@@ -22,8 +22,9 @@ from profkit.debug.dependencies import DependencyChecker  # noqa: E402
 from profkit.debug.dump import dump  # noqa: E402
 from profkit.debug.endpoints import DiagnosticEndpoints  # noqa: E402
 from profkit.debug.failures import FailureLimits  # noqa: E402
-from profkit.debug.health import CheckResult, Health, HealthChecker  # noqa: E402
+from profkit.debug.health import HealthChecker  # noqa: E402
 from profkit.debug.probes import HealthEndpoint  # noqa: E402
+from profkit.debug.results import CheckResult, Health  # noqa: E402
 from profkit.debug.scopes import Scope  # noqa: E402
 from profkit.debug.server import DebugServer, serve  # noqa: E402
 from profkit.debug.tokens import Token  # noqa: E402

@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from starlette.responses import Response
 
 from profkit.debug import tasks as task_report
 from profkit.debug import threads as thread_report
 from profkit.debug.answers import answer
+from profkit.debug.parameters import Parameter, choice, text, whole
 from profkit.debug.routing import Call, DebugRoute
 from profkit.debug.scopes import Scope
 
-_PARAMETERS = frozenset({"state", "name", "limit"})
+TASK_STATE = choice("state", "only tasks in this state", task_report.STATES)
+THREAD_STATE = choice("state", "only threads in this state", thread_report.STATES)
+NAME = text("name", "only those with this text in their name, or a task's coroutine's, in any case")
+LIMIT = whole("limit", "how many at the most", low=1, high=1_000, default=200)
 
 
 async def tasks(call: Call) -> Response:
     """Every asyncio task with its await chain."""
-    return await _answer(call, "tasks", task_report.STATES, task_report.MAX_TASKS)
+    return await _answer(call, "tasks", call.context.tasks, TASK_STATE, task_report.STATES)
 
 
 async def threads(call: Call) -> Response:
     """Every thread with its stack."""
-    return await _answer(call, "threads", thread_report.STATES, thread_report.MAX_THREADS)
+    return await _answer(call, "threads", call.context.threads, THREAD_STATE, thread_report.STATES)
 
 
-async def _answer(call: Call, kind: str, states: tuple[str, ...], most: int) -> Response:
-    parameters = call.parameters()
-    state, name = parameters.choice("state", states), parameters.text("name")
-    limit = parameters.count("limit", 200, 1, most)
-    collect = call.context.tasks if kind == "tasks" else call.context.threads
+async def _answer(
+    call: Call,
+    kind: str,
+    collect: Callable[..., Mapping[str, object]],
+    by_state: Parameter[Any],
+    states: tuple[str, ...],
+) -> Response:
+    state, name, limit = call.parameters[by_state], call.parameters[NAME], call.parameters[LIMIT]
     data = await call.context.workers.run(
         (kind, state, name, limit), lambda: collect(state=state, name=name, limit=limit)
     )
-    filters = {"state": state or "", "name": name or "", "limit": str(limit)}
+    filters = {**call.parameters.texts, "limit": str(limit)}
     return await answer(call, data, "activity.html", kind=kind, states=states, filters=filters)
 
 
@@ -42,7 +52,8 @@ ROUTES = (
         scope=Scope.READ,
         summary="every asyncio task: await chain, age, state, what it waits for, whose operation",
         handler=tasks,
-        parameters=_PARAMETERS,
+        answers=task_report.TasksReport,
+        parameters=(TASK_STATE, NAME, LIMIT),
     ),
     DebugRoute(
         method="GET",
@@ -50,6 +61,7 @@ ROUTES = (
         scope=Scope.READ,
         summary="every thread: stack, state, CPU seconds, whose operations",
         handler=threads,
-        parameters=_PARAMETERS,
+        answers=thread_report.ThreadsReport,
+        parameters=(THREAD_STATE, NAME, LIMIT),
     ),
 )

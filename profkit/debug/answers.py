@@ -12,7 +12,7 @@ from starlette.responses import Response
 from profkit.debug.context import DebugContext
 from profkit.debug.negotiation import HTML, JSON, preferred
 from profkit.debug.pages import POLICY, Pages
-from profkit.debug.problems import Problem
+from profkit.debug.problems import ErrorAnswer, Problem
 from profkit.debug.routing import PRINCIPAL_KEY, Call
 
 MENU = (
@@ -61,9 +61,8 @@ def problem_answer(request: Request, problem: Problem, context: DebugContext, pa
         values = {"base": base_of(request), "menu": MENU, "process": process, "problem": problem}
         values["principal"] = request.scope[PRINCIPAL_KEY]
         return _page(pages.render("problem.html", values), problem.status, problem.headers)
-    document: dict[str, object] = {"error": {"status": problem.status, "message": problem.message}}
-    if process is not None:
-        document = {"answered_by": process, **document}
+    error: ErrorAnswer = {"error": {"status": problem.status, "message": problem.message}}
+    document = error if process is None else {"answered_by": process, **error}
     return Response(to_json(document), problem.status, problem.headers, JSON)
 
 

@@ -1,145 +1,89 @@
-"""This process's sockets, file descriptors, threads and pools, by psutil."""
+"""What this process is connected to: sockets, file descriptors, threads, pools, and what it serves now."""
 
 from __future__ import annotations
 
-import socket
-import sys
-import threading
-from collections import Counter
 from collections.abc import Mapping
-from typing import Protocol, cast
+from concurrent.futures import Future
+from typing import TypedDict
 
-import psutil
-
-from profkit.debug.pools import pool_report
+from profkit.debug.pools import PoolReader, PoolReport, SearchReport
+from profkit.debug.problems import Problem
+from profkit.debug.servers import ServerReport, server_report
+from profkit.debug.sockets import (
+    DescriptorsReport,
+    SocketsReport,
+    SystemReport,
+    ThreadNames,
+    system_report,
+    without_system,
+)
 from profkit.masking import Masker
 from profkit.masking import masker as default_masker
 
-TOP_PEERS = 20
-MAX_LISTENING = 50
-MAX_THREAD_NAMES = 100
+WITHIN = 1.0
+"""Seconds for what the system tells, beside those for the pools."""
+LIMITER = "anyio.to_thread"
 
 
-class _Address(Protocol):
-    ip: str
-    port: int
+class ConnectionsReport(TypedDict):
+    """What this process is connected to, and what it serves now.
 
-
-class _Socket(Protocol):
-    """One of psutil's rows."""
-
-    family: int
-    type: int
-    laddr: object
-    raddr: object
-    status: str
-
-
-def connections_report(pools: Mapping[str, object], *, masker: Masker = default_masker) -> dict[str, object]:
-    """`{"sockets", "file_descriptors", "threads", "pools"}` of this process. Never raises.
-
-    `sockets`: `total`, `states` (state to count, UDP as `NONE`), `unix` (count), `listening` (addresses), `peers`
-    (the 20 with most sockets: `{"address", "direction", "count", "states"}`; who called us without the port, whom
-    we called with it), `peers_left_out`, `error`. What the system refuses (macOS without rights) is `None`, and why
-    is in `error`. Addresses are numbers, never looked up.
+    `pools`: those given first, then those found, at most 100; `pools_left_out` how many more there are. `pool_search`
+    says how these were looked for, `None` if they were not, or not yet.
     """
+
+    sockets: SocketsReport
+    file_descriptors: DescriptorsReport
+    threads: ThreadNames
+    pools: list[PoolReport]
+    pools_left_out: int
+    pool_search: SearchReport | None
+    server: ServerReport
+
+
+def connections_report(
+    pools: Mapping[str, object],
+    *,
+    masker: Masker = default_masker,
+    find_pools: bool = False,
+    limiter: object = None,
+    reader: PoolReader | None = None,
+) -> ConnectionsReport:
+    """Return the connections of this process, masked and bounded. Never raises; it takes some seconds at most.
+
+    `find_pools` looks for pools that are not given too, of which `limiter` is one: that of anyio's worker threads in
+    the event loop that answers. `reader` remembers what was found, and which pools hang.
+    """
+    reader = reader or PoolReader()
+    system = _begin_system(reader, masker)
+    found = reader.search() if find_pools else None
+    near = {} if limiter is None or not find_pools else {LIMITER: limiter}
+    states, left_out = reader.read(pools, found, near, masker=masker)
+    told = _end_system(system, masker)
     return {
-        "sockets": _sockets(masker),
-        "file_descriptors": _file_descriptors(masker),
-        "threads": _threads(masker),
-        "pools": pool_report(pools, masker=masker),
+        "sockets": told["sockets"],
+        "file_descriptors": told["file_descriptors"],
+        "threads": told["threads"],
+        "pools": states,
+        "pools_left_out": left_out,
+        "pool_search": None if found is None else found.report(),
+        "server": server_report([] if found is None else found.servers, masker=masker),
     }
 
 
-def _sockets(masker: Masker) -> dict[str, object]:
+def _begin_system(reader: PoolReader, masker: Masker) -> Future[SystemReport] | None:
     try:
-        rows = cast("list[_Socket]", psutil.Process().net_connections(kind="all"))
-    except (psutil.Error, OSError) as error:
-        return {
-            "total": None,
-            "states": {},
-            "unix": None,
-            "listening": [],
-            "peers": [],
-            "peers_left_out": 0,
-            "error": masker.mask_error(error),
-        }
-    inet = [row for row in rows if row.family in (socket.AF_INET, socket.AF_INET6)]
-    listening = {_address(row.laddr) for row in inet if row.status == psutil.CONN_LISTEN}
-    peers = _peers(inet)
-    return {
-        "total": len(rows),
-        "states": dict(Counter(row.status for row in inet).most_common()),
-        "unix": len(rows) - len(inet),
-        "listening": sorted(listening)[:MAX_LISTENING],
-        "peers": peers[:TOP_PEERS],
-        "peers_left_out": max(0, len(peers) - TOP_PEERS),
-        "error": None,
-    }
-
-
-def _peers(rows: list[_Socket]) -> list[dict[str, object]]:
-    """Who is at the other end, most sockets first. A caller's own port says nothing, a server's says which service."""
-    ours = {_port(row.laddr) for row in rows if row.status == psutil.CONN_LISTEN}
-    states: dict[tuple[str, str], Counter[str]] = {}
-    for row in rows:
-        if not row.raddr:
-            continue
-        inbound = _port(row.laddr) in ours
-        address = cast("_Address", row.raddr).ip if inbound else _address(row.raddr)
-        states.setdefault((address, "in" if inbound else "out"), Counter())[row.status] += 1
-    ranked = sorted(states.items(), key=lambda item: (-item[1].total(), item[0]))
-    return [
-        {"address": address, "direction": direction, "count": counts.total(), "states": dict(counts)}
-        for (address, direction), counts in ranked
-    ]
-
-
-def _address(address: object) -> str:
-    if not address:
-        return ""
-    ip, port = cast("_Address", address).ip, cast("_Address", address).port
-    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
-
-
-def _port(address: object) -> int:
-    return cast("_Address", address).port if address else -1
-
-
-def _file_descriptors(masker: Masker) -> dict[str, object]:
-    """`open`, the soft `limit` (`None`: unlimited) and `saturation`, `open / limit`."""
-    limit = _descriptor_limit()
-    try:
-        opened = psutil.Process().num_fds()
-    except (psutil.Error, OSError, AttributeError) as error:  # num_fds is missing on Windows
-        return {"open": None, "limit": limit, "saturation": None, "error": masker.mask_error(error)}
-    saturation = round(opened / limit, 4) if limit else None
-    return {"open": opened, "limit": limit, "saturation": saturation, "error": None}
-
-
-def _descriptor_limit() -> int | None:
-    if sys.platform == "win32":
+        return reader.begin("system", lambda: system_report(masker))
+    except Problem:
         return None
-    import resource
-
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return None if soft == resource.RLIM_INFINITY else soft
 
 
-def _threads(masker: Masker) -> dict[str, object]:
-    """`count` of Python's threads, of the `system`'s with those that C code started, and Python's names."""
-    threads = threading.enumerate()
+def _end_system(system: Future[SystemReport] | None, masker: Masker) -> SystemReport:
+    if system is None:
+        return without_system("not asked: too much is being asked at once", masker)
     try:
-        system = psutil.Process().num_threads()
-    except (psutil.Error, OSError):
-        system = None
-    names = [
-        {"name": masker.mask_text(thread.name), "daemon": thread.daemon, "native_id": thread.native_id}
-        for thread in threads[:MAX_THREAD_NAMES]
-    ]
-    return {
-        "count": len(threads),
-        "system": system,
-        "names": names,
-        "names_left_out": max(0, len(threads) - MAX_THREAD_NAMES),
-    }
+        return system.result(WITHIN)
+    except TimeoutError:
+        return without_system(f"the system does not answer within {WITHIN:g} s", masker)
+    except Exception as error:  # noqa: BLE001 - the pools are worth having
+        return without_system(masker.mask_error(error), masker)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import socket
@@ -10,9 +11,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Annotated, Literal, NotRequired, TypedDict, cast
 
 import profkit
-from profkit.asgi import name_live_requests
+from profkit.counts import Stats
 from profkit.debug.configuration import (
     ConfigurationReport,
     Showing,
@@ -21,13 +23,17 @@ from profkit.debug.configuration import (
     configuration_report,
 )
 from profkit.debug.configuration.asking import Asking
-from profkit.debug.connections import connections_report
+from profkit.debug.connections import ConnectionsReport, connections_report
 from profkit.debug.health import HealthChecker
-from profkit.debug.memory import memory_report
+from profkit.debug.memory import MemoryReport, memory_report
+from profkit.debug.pools import PoolReader
+from profkit.debug.pools.threads import default_limiter
+from profkit.debug.request_search import RequestIds
 from profkit.debug.summary import mask_id
-from profkit.debug.tasks import TaskAges, tasks_report
-from profkit.debug.threads import threads_report
+from profkit.debug.tasks import TaskAges, TasksReport, tasks_report
+from profkit.debug.threads import ThreadsReport, threads_report
 from profkit.debug.workers import Workers
+from profkit.live_requests import name_live_requests
 from profkit.masking import Masker, masker
 from profkit.profiler import PerformanceProfiler
 from profkit_storage import ConfigurationError, Profile
@@ -37,19 +43,61 @@ SECTIONS = ("operations", "recorder", "tasks", "threads", "connections", "memory
 _RECENT = 3
 
 
+class Process(TypedDict):
+    """Which process answers: with several workers the next request may reach another."""
+
+    host: str
+    pid: int
+    service: str
+
+
+class OperationRow(TypedDict):
+    """An operation that has not ended."""
+
+    name: str
+    category: str
+    age: Annotated[float, "seconds"]
+    state: Literal["running", "waiting", "starved", "held", "gc"]
+    threshold: Annotated[float, "seconds from which on it is slow"]
+    thread: str
+    request_id: Annotated[str, "empty outside a request"]
+    stack: Annotated[list[str], "outermost first, the 200 innermost lines"]
+
+
+class SectionError(TypedDict):
+    """Why a section could not be had."""
+
+    error: str
+
+
+class Snapshot(TypedDict):
+    """A process at a moment: the sections that were asked for, each as its route shows it."""
+
+    answered_by: Process | SectionError
+    taken_at: Annotated[str, "UTC, ISO 8601, to the millisecond"]
+    operations: NotRequired[list[OperationRow] | SectionError]
+    recorder: NotRequired[Stats | SectionError]
+    tasks: NotRequired[TasksReport | SectionError]
+    threads: NotRequired[ThreadsReport | SectionError]
+    connections: NotRequired[dict[str, object] | SectionError]
+    memory: NotRequired[dict[str, object] | SectionError]
+    configuration: NotRequired[dict[str, object] | SectionError]
+
+
 @dataclass(frozen=True, kw_only=True)
 class DebugContext:
     """A live process as its debug routes see it. Every report is masked, bounded and ready for JSON; each may block.
 
-    `config` is the application's settings (any object), `pools` its connection pools by name; `environment` says
-    whether environment variables are shown too (masked), `show_values` how much of all settings; `revision` is that of
-    the code, `features` a mapping of feature switches or a function that returns one; `checks` are those of `/health`;
-    `started` is seconds since the epoch.
+    `config` is the application's settings (any object), `pools` its connection pools by name, and `find_pools` says
+    whether others are looked for; `environment` says whether environment variables are shown too (masked),
+    `show_values` how much of all settings; `revision` is that of the code, `features` a mapping of feature switches or
+    a function that returns one; `checks` are those of `/health`; `started` is seconds since the epoch.
     """
 
     profiler: PerformanceProfiler | None = None
     config: object = None
     pools: Mapping[str, object] = field(default_factory=dict[str, object])
+    find_pools: bool = True
     environment: bool = False
     show_values: Showing = ShowValues.MASKED
     revision: str | None = None
@@ -59,6 +107,8 @@ class DebugContext:
     started: float = field(default_factory=time.time)
     workers: Workers = field(default_factory=Workers)
     task_ages: TaskAges = field(default_factory=TaskAges)
+    request_ids: RequestIds = field(default_factory=RequestIds)
+    pool_reader: PoolReader = field(default_factory=PoolReader)
     recent: deque[Profile] = field(default_factory=lambda: deque[Profile](maxlen=_RECENT))
     """The last captures asked for here: they can be looked at before, or without, a store having them."""
     asking: Asking = field(default_factory=Asking)
@@ -71,7 +121,7 @@ class DebugContext:
         """Return the profiler given, or `profkit`'s own as it is now."""
         return self.profiler or profkit.default_profiler()
 
-    def process(self) -> dict[str, object]:
+    def process(self) -> Process:
         """Return which process this is: the next request may reach another."""
         service = self.masker.mask_text(self.current_profiler().settings.service)
         return {"host": socket.gethostname(), "pid": os.getpid(), "service": service}
@@ -89,17 +139,25 @@ class DebugContext:
             asking=self.asking,
         )
 
-    def connections(self) -> dict[str, object]:
-        """Return sockets, file descriptors, threads and pools."""
-        return connections_report(self.pools, masker=self.masker)
+    def connections(self, *, limiter: object = None) -> ConnectionsReport:
+        """Return sockets, file descriptors, threads, pools, and what is served now.
 
-    def memory(self) -> dict[str, object]:
-        """Return memory use, the garbage collector's state and the commonest types."""
-        return memory_report()
+        `limiter` is that of anyio's worker threads, which only its own event loop tells; by default that of the loop
+        this is called in.
+        """
+        return connections_report(
+            self.pools,
+            masker=self.masker,
+            find_pools=self.find_pools,
+            limiter=default_limiter() if limiter is None else limiter,
+            reader=self.pool_reader,
+        )
 
-    def tasks(
-        self, *, state: str | None = None, name: str | None = None, limit: int = 200
-    ) -> dict[str, object]:
+    def memory(self) -> MemoryReport:
+        """Return memory use, the allocators', the garbage collector's state and the commonest types."""
+        return memory_report(masker=self.masker)
+
+    def tasks(self, *, state: str | None = None, name: str | None = None, limit: int = 200) -> TasksReport:
         """Return every asyncio task with its await chain: of a state, or with a text in its name."""
         return tasks_report(
             self.current_profiler(), self.task_ages, masker=self.masker, state=state, name=name, limit=limit
@@ -107,18 +165,17 @@ class DebugContext:
 
     def threads(
         self, *, state: str | None = None, name: str | None = None, limit: int = 200
-    ) -> dict[str, object]:
+    ) -> ThreadsReport:
         """Return every thread with its stack: of a state, or with a text in its name."""
         return threads_report(
             self.current_profiler(), masker=self.masker, state=state, name=name, limit=limit
         )
 
-    def snapshot(self, *sections: str) -> dict[str, object]:
+    def snapshot(self, *sections: str) -> Snapshot:
         """Return everything the routes show, or some `sections` of it, for a log line or a support bundle.
 
-        `{"answered_by", "taken_at", ...}` and the sections by name: operations, recorder, tasks, threads, connections,
-        memory, configuration. One that cannot be had is `{"error": ...}`. It takes up to some seconds, most of it for
-        memory and configuration.
+        One that cannot be had is `{"error": ...}`. It takes up to some seconds, most of it for memory and
+        configuration.
 
         Raises:
             ConfigurationError: there is no section of this name.
@@ -137,7 +194,7 @@ class DebugContext:
                 self.current_profiler().stats if name == "recorder" else getattr(self, name)
             )
             taken[name] = self._section(collect)
-        return taken
+        return cast("Snapshot", taken)
 
     def _section(self, collect: Callable[[], object]) -> object:
         try:
@@ -145,18 +202,20 @@ class DebugContext:
         except Exception as error:  # noqa: BLE001 - the rest is worth having
             return {"error": self.masker.mask_error(error)}
 
-    def operations(self) -> list[dict[str, object]]:
+    def operations(self) -> list[OperationRow]:
         """Return what has not ended, the oldest first: at most 200, each with its stack as it is now."""
         name_live_requests()
+        mask = functools.cache(self.masker.mask_text)  # the lines of most are the same
         return [
             {
-                "name": self.masker.mask_text(one.name),
-                "category": self.masker.mask_text(one.category),
+                "name": mask(one.name),
+                "category": mask(one.category),
                 "age": round(one.age, 3),
+                "state": one.state.value,
                 "threshold": one.threshold,
-                "thread": self.masker.mask_text(one.thread),
+                "thread": mask(one.thread),
                 "request_id": mask_id(one.request_id, self.masker),
-                "stack": [self.masker.mask_text(line) for line in one.stack[-200:]],
+                "stack": [mask(line) for line in one.stack[-200:]],
             }
             for one in self.current_profiler().in_flight()[:200]
             if one.threshold < math.inf  # not the request that asks

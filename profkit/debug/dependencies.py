@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 import psutil
 
 import profkit
-from profkit.debug.health import Check, CheckResult, Health, HealthChecker, Probe
+from profkit.debug.health import Check, HealthChecker, Probe
+from profkit.debug.results import CheckResult, Health
 from profkit.profiler import PerformanceProfiler
 from profkit_storage import ProfileQuery
 

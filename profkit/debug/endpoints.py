@@ -26,6 +26,8 @@ from profkit.debug.gate import Gate, answer_404
 from profkit.debug.health import HealthChecker
 from profkit.debug.jobs import Jobs
 from profkit.debug.live import ROUTES as LIVE
+from profkit.debug.memory_routes import ROUTES as MEMORY
+from profkit.debug.openapi import ROUTES as OPENAPI
 from profkit.debug.pages import Pages
 from profkit.debug.probes import ROUTES as HEALTH
 from profkit.debug.probes import HealthEndpoint
@@ -36,7 +38,9 @@ from profkit.debug.routing import DebugRoute, Resource
 from profkit.profiler import PerformanceProfiler
 from profkit_storage import ConfigurationError
 
-ROUTES: tuple[DebugRoute, ...] = (*REPORTS, *ACTIVITY, *HEALTH, *LIVE, *PROFILES, *CAPTURES)
+ROUTES: tuple[DebugRoute, ...] = (
+    *REPORTS, *MEMORY, *ACTIVITY, *HEALTH, *LIVE, *PROFILES, *CAPTURES, *OPENAPI,
+)  # fmt: skip
 """Every route there is: the application, the index and the tests are made from it."""
 _MAX_REVISION = 200
 
@@ -51,6 +55,7 @@ class DiagnosticEndpoints:
         profiler: the profiler to look at; by default `profkit`'s own, as it is at the time.
         config: the application's settings, shown masked: a dataclass, pydantic model, mapping, object or callable.
         pools: connection pools by name.
+        find_pools: whether others are looked for in the process, once a minute, and shown too.
         environment: whether environment variables are shown too, masked.
         show_values: how much of the settings is shown: `ShowValues.MASKED`, `ShowValues.NEVER` (names, types and
             sources alone), or `ValueRules` of your own.
@@ -76,6 +81,7 @@ class DiagnosticEndpoints:
         profiler: PerformanceProfiler | None = None,
         config: object = None,
         pools: Mapping[str, object] | None = None,
+        find_pools: bool = True,
         environment: bool = False,
         show_values: Showing | str = ShowValues.MASKED,
         revision: str | None = None,
@@ -105,6 +111,7 @@ class DiagnosticEndpoints:
             profiler=profiler,
             config=config,
             pools=_checked_pools(pools),
+            find_pools=find_pools,
             environment=environment,
             show_values=checked_showing(show_values),
             revision=_checked_revision(revision),

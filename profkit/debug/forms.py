@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from starlette.responses import Response
 
 from profkit.debug.negotiation import HTML
+from profkit.debug.parameters import choice
 from profkit.debug.problems import Problem
 from profkit.debug.workers import Workers
 from profkit_storage import ConfigurationError, Profile
@@ -33,6 +34,7 @@ DOWNLOADS: Final = {
 }
 FORMS: Final = (*VIEWS, *DOWNLOADS)
 """What `format=` takes."""
+FORMAT: Final = choice("format", "the profile itself, as a page to look at or as a file", FORMS)
 
 
 async def rendered(workers: Workers, profile: Profile, form: str) -> Response:

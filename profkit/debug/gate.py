@@ -16,6 +16,7 @@ from profkit.debug.answers import problem_answer
 from profkit.debug.auth import Auth, Principal
 from profkit.debug.context import DebugContext
 from profkit.debug.failures import Attempt, FailureLimits, Failures
+from profkit.debug.origin import MAX_BODY
 from profkit.debug.pages import Pages
 from profkit.debug.probes import PATHS
 from profkit.debug.problems import Problem, not_found
@@ -38,6 +39,8 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
+_MAX_HEADERS = 200
+_MAX_HEADER_BYTES = 65_536
 _CHALLENGES = ('Bearer realm="profkit"', 'Basic realm="profkit", charset="UTF-8"')
 
 
@@ -81,13 +84,15 @@ class Gate:
             visit.write()
 
     async def _serve(self, visit: _Visit, scope: Scope, receive: Receive) -> None:
+        if _has_too_large_head(scope):
+            problem = Problem(431, "The headers are too many, or too large.")
+            await self._tell(problem, visit, scope, receive)
+            return
         connection = HTTPConnection(scope)
         is_probe = self._probes is not None and _is_probe(scope, connection)
         if not self._admission.admits(connection, by_any_name=is_probe):
             problem = Problem(403, "This is not answered to this address, or under this name.")
-            await problem_answer(Request(scope), problem, self._context, self._pages)(
-                scope, receive, visit.send
-            )
+            await self._tell(problem, visit, scope, receive)
             return
         if self._probes is not None and is_probe:
             await self._probes(scope, receive, visit.send)
@@ -132,6 +137,10 @@ class Gate:
         name = self._context.masker.mask_text(str(principal.name))
         return principal if name == principal.name else replace(principal, name=name)
 
+    async def _tell(self, problem: Problem, visit: _Visit, scope: Scope, receive: Receive) -> None:
+        response = problem_answer(Request(scope), problem, self._context, self._pages)
+        await response(scope, receive, visit.send)
+
     async def _refuse(self, visit: _Visit, scope: Scope, receive: Receive, wait: int) -> None:
         if wait:
             problem = Problem(429, "Too many attempts.", {"retry-after": str(wait)})
@@ -142,6 +151,24 @@ class Gate:
             for challenge in _CHALLENGES:
                 response.headers.append("www-authenticate", challenge)
         await response(scope, receive, visit.send)
+
+
+def _has_too_large_head(scope: Scope) -> bool:
+    """Tell whether reading the headers would take long: each look for one goes through all of them."""
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    if len(headers) > _MAX_HEADERS:
+        return True
+    return sum(len(name) + len(value) for name, value in headers) > _MAX_HEADER_BYTES
+
+
+def _has_large_body(scope: Scope) -> bool:
+    """Tell whether more is to come than is ever read here, or nobody knows how much."""
+    for name, value in scope["headers"][:_MAX_HEADERS]:
+        if name == b"transfer-encoding":
+            return True
+        if name == b"content-length":
+            return not value.isdigit() or len(value) > 9 or int(value) > MAX_BODY
+    return False
 
 
 def _is_probe(scope: Scope, connection: HTTPConnection) -> bool:
@@ -171,6 +198,9 @@ class _Visit:
             own = list(message.get("headers", ()))
             given = {name.lower() for name, _ in own}
             common = {**_HEADERS, **self._process()}
+            if message["status"] >= 400 and str(self._scope.get("http_version", "")).startswith("1"):
+                # Else the server takes all of the body, to throw it away.
+                common |= {"connection": "close"} if _has_large_body(self._scope) else {}
             own += [
                 (name.encode(), value.encode("latin-1", "replace"))
                 for name, value in common.items()

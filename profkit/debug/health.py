@@ -6,27 +6,19 @@ import asyncio
 import enum
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self, cast
 
+from profkit.debug.results import CheckResult, Health, HealthReport
 from profkit.debug.workers import Workers
 from profkit.masking import Masker, masker
-from profkit.masking.keys import Kind
 from profkit_storage import ConfigurationError
 
 _MAX_CHECKS = 100
 _MAX_MESSAGE = 200
 _MAX_NAME = 100
-
-
-class Health(enum.StrEnum):
-    """How something is. `degraded` still works, and is answered 200."""
-
-    HEALTHY = "healthy"
-    DEGRADED = "degraded"
-    UNHEALTHY = "unhealthy"
 
 
 class Probe(enum.StrEnum):
@@ -39,46 +31,6 @@ class Probe(enum.StrEnum):
     LIVENESS = "liveness"
     READINESS = "readiness"
     STARTUP = "startup"
-
-
-@dataclass(frozen=True, slots=True)
-class CheckResult:
-    """What a check found; `latency` is in seconds."""
-
-    status: Health = Health.HEALTHY
-    message: str = ""
-    latency: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class HealthReport:
-    """The results of some checks, by name. `uptime` is seconds since the checker was made."""
-
-    status: Health
-    timestamp: datetime
-    version: str
-    uptime: float
-    checks: Mapping[str, CheckResult]
-
-    def as_dict(self, masker: Masker = masker) -> dict[str, object]:
-        """Return `{"status", "timestamp", "version", "uptime_seconds", "checks"}`, masked and ready for JSON.
-
-        `checks` is by name `{"status", "latency_ms", "message"}`.
-        """
-        return {
-            "status": self.status.value,
-            "timestamp": self.timestamp.isoformat(timespec="milliseconds"),
-            "version": masker.mask_text_under(self.version, Kind.HASH),  # it may be a commit
-            "uptime_seconds": round(self.uptime, 1),
-            "checks": {
-                name: {
-                    "status": one.status.value,
-                    "latency_ms": round(one.latency * 1000, 1),
-                    "message": masker.mask_text(one.message),
-                }
-                for name, one in zip(_shown(self.checks, masker), self.checks.values(), strict=True)
-            },
-        }
 
 
 Outcome = CheckResult | Health | bool | str | None
@@ -250,18 +202,6 @@ class _Broken(Exception):
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(f"{type(error).__name__} {error}")
-
-
-def _shown(names: Iterable[str], masker: Masker) -> list[str]:
-    """Names as they may be shown, each another: two that look alike once masked have a number."""
-    shown: dict[str, None] = {}
-    for name in names:
-        masked, number = masker.mask_text(name), 2
-        free = masked
-        while free in shown:
-            free, number = f"{masked} ({number})", number + 1
-        shown[free] = None
-    return list(shown)
 
 
 def _read(outcome: object) -> tuple[Health, str]:

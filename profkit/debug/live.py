@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from typing import Annotated, TypedDict
 
 from starlette.responses import Response
 
 from profkit.debug.answers import answer
 from profkit.debug.negotiation import HTML
+from profkit.debug.parameters import flag, number, or_word, text
 from profkit.debug.problems import Problem
 from profkit.debug.routing import Call, DebugRoute
 from profkit.debug.scopes import Scope
@@ -15,29 +17,43 @@ from profkit_storage import ConfigurationError
 
 audit = logging.getLogger("profkit.audit")
 _MOST_SECONDS = 86_400.0
-_DEFAULT = "default"
+ENABLED = flag("enabled", "whether operations are watched at all")
+NAME = text("name", "the operation or category that the threshold is for; all, if not given")
+THRESHOLD = or_word(
+    number(
+        "threshold", "seconds from which on an operation is slow", low=0.0, high=_MOST_SECONDS, default=None
+    ),
+    "default",
+)
+
+
+class LiveSettings(TypedDict):
+    """What can be changed in the live process."""
+
+    enabled: Annotated[bool, "operations are to be watched"]
+    active: Annotated[bool, "they are watched: enabled, and configured"]
+    threshold: Annotated[float, "seconds from which on an operation is slow"]
+    thresholds: Annotated[dict[str, float], "the same for some, by operation or category"]
 
 
 async def settings(call: Call) -> Response:
     """Show what can be changed."""
-    call.parameters()
     return await answer(call, _settings(call), "settings.html")
 
 
 async def change(call: Call) -> Response:
     """Change it in this process, until it is configured again or ends."""
-    parameters = call.parameters()
-    enabled = parameters.choice("enabled", ("true", "false"))
-    name, text = parameters.text("name"), parameters.text("threshold")
-    if enabled is None and text is None:
+    given = call.parameters
+    enabled, name, threshold = given[ENABLED], given[NAME], given[THRESHOLD]
+    if enabled is None and threshold is None:
         raise Problem(422, "Give enabled (true or false), or threshold in seconds, for all or for a name.")
-    if name is not None and text is None:
+    if name is not None and threshold is None:
         raise Problem(
             422, "A name is for a threshold: give threshold too. Watching is turned off for all or none."
         )
     profiler = call.context.current_profiler()
-    if text is not None:
-        seconds = None if text == _DEFAULT else parameters.number("threshold", 0.0, 0.0, _MOST_SECONDS)
+    if threshold is not None:
+        seconds = None if isinstance(threshold, str) else threshold
         if seconds is None and name is None:
             raise Problem(422, "threshold=default needs a name, whose own threshold is taken back.")
         try:
@@ -45,12 +61,12 @@ async def change(call: Call) -> Response:
         except ConfigurationError as error:
             raise Problem(422, str(error)) from None
     if enabled is not None:
-        profiler.enabled = enabled == "true"
+        profiler.enabled = enabled
     mask = call.context.masker.mask_text
     fields = {
         "principal": call.principal.name,
-        "enabled": enabled,
-        "threshold": text,
+        "enabled": given.texts["enabled"] or None,
+        "threshold": given.texts["threshold"] or None,
         "name": None if name is None else mask(name),
     }
     line = " ".join(f"{key}={value!a}" for key, value in fields.items() if value is not None)
@@ -60,8 +76,7 @@ async def change(call: Call) -> Response:
     return await answer(call, _settings(call), "settings.html")
 
 
-def _settings(call: Call) -> dict[str, object]:
-    """`{"enabled", "active", "threshold", "thresholds"}`: seconds, by operation or category."""
+def _settings(call: Call) -> LiveSettings:
     profiler = call.context.current_profiler()
     mask = call.context.masker.mask_text
     return {
@@ -79,6 +94,7 @@ ROUTES = (
         scope=Scope.READ,
         summary="from how long on operations are slow, and whether they are watched",
         handler=settings,
+        answers=LiveSettings,
     ),
     DebugRoute(
         method="POST",
@@ -86,6 +102,8 @@ ROUTES = (
         scope=Scope.MANAGE,
         summary="change that in the live process, until it is configured again or ends",
         handler=change,
-        parameters=frozenset({"enabled", "threshold", "name"}),
+        answers=LiveSettings,
+        also=(303,),
+        parameters=(ENABLED, THRESHOLD, NAME),
     ),
 )

@@ -5,191 +5,162 @@ Only type names and places in code are ever shown, never an object or its repr.
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import importlib
-import threading
-import time
 import tracemalloc
-from collections.abc import Callable, Mapping
-from typing import cast
+from typing import NamedTuple, TypedDict
 
-import psutil
-
-from profkit.debug.allocations import changed_lines, top_lines
-from profkit.debug.single import Recent, Window
-from profkit_storage.errors import ConfigurationError, ProfkitError
-
-MAX_OBJECTS = 2_000_000
-"""Tracked objects beyond which types are not counted: at this many it takes a second (other threads run meanwhile)."""
+from profkit.debug.allocations import AllocatedLine, Tally
+from profkit.debug.bounds import check_count
+from profkit.debug.census import Census, TypeCount, commonest, recent_census
+from profkit.debug.collector import CollectorReport, collector_report
+from profkit.debug.footprint import HeapMemory, ProcessMemory, heap_memory, process_memory
+from profkit.debug.holds import LOOK_LIMIT, TooLarge
+from profkit.debug.single import Recent, memory_job
+from profkit.debug.snapshots import take_snapshot, traces_expected
+from profkit.debug.typenames import shown_name
+from profkit.masking import Masker
+from profkit.masking import masker as default_masker
 
 MAX_TYPES = 1000
-MAX_LINES = 500
-TOP_LINES = 25
-MIN_SECONDS, MAX_SECONDS = 1.0, 60.0
-COUNTS_AGE = 5.0
-"""Seconds for which a costly count serves again: a page that reloads must not cost the application."""
+_LINES = 25
+_AGE = 5.0
 
 
-class Busy(ProfkitError):
-    """Another memory trace is running in this process; try again when it is done."""
+class TypeCounts(TypedDict):
+    """The types of which the collector tracks most objects.
 
-
-def memory_report(*, types: int = 25) -> dict[str, object]:
-    """`{"process", "gc", "types", "tracemalloc"}`; bytes. Raises `ConfigurationError` for `types` outside 0..1000.
-
-    `process`: resident `rss` and virtual `vms` size, and `uss` (its own alone) where the system tells. `types`: the
-    `top` types by how many objects of them the collector tracks, or in `skipped` why they were not counted.
-    `tracemalloc`: `{"tracing": false}`, or the current and peak size and the 25 largest lines where the application
-    traces. Types and lines are counted at most every 5 s; `age` says how old they are.
+    `objects` is how many it tracks in all; None if they were never counted, since that would stop the process for too
+    long: `skipped` says so, and `top` is then the last count that a growth job made. Counting took `seconds`, for
+    `stall_seconds` of which nothing else ran, and was done `age` seconds ago; None if it was not done.
     """
-    if type(types) is not int or not 0 <= types <= MAX_TYPES:
-        raise ConfigurationError(
-            f"types: {types!r} is not allowed; allowed is a whole number from 0 to {MAX_TYPES}"
-        )
-    counted = _type_counts.get()
-    top = cast("list[dict[str, object]]", counted["top"])[:types]
+
+    objects: int | None
+    top: list[TypeCount]
+    types_left_out: int
+    skipped: str | None
+    seconds: float | None
+    stall_seconds: float | None
+    age: float | None
+
+
+class TracedMemory(TypedDict):
+    """tracemalloc's state: whether it traces, for profkit's job or the application, sizes in bytes, largest lines.
+
+    `frames` is how many frames it keeps of each block. Lines are of the application's own tracing, and looked up only
+    if that is cheap enough; if not, `skipped` says why. They took `stall_seconds` and are `age` seconds old.
+    """
+
+    tracing: bool
+    by_profkit: bool
+    current_bytes: int | None
+    peak_bytes: int | None
+    overhead_bytes: int | None
+    frames: int | None
+    lines: list[AllocatedLine]
+    lines_left_out: int
+    skipped: str | None
+    stall_seconds: float | None
+    age: float | None
+
+
+class MemoryReport(TypedDict):
+    """The process's memory: what the system says, the allocators, the collector, types of objects, traced lines."""
+
+    process: ProcessMemory
+    heap: HeapMemory
+    gc: CollectorReport
+    types: TypeCounts
+    tracemalloc: TracedMemory
+
+
+class _Lines(NamedTuple):
+    lines: list[AllocatedLine]
+    left_out: int
+    stall: float
+
+
+def memory_report(*, types: int = 25, masker: Masker = default_masker) -> MemoryReport:
+    """Return what is cheap enough to look at: no part stops the process for longer than about 40 ms, as far as known.
+
+    `types` of the commonest types are shown. Raises `ConfigurationError` for a number outside 0..1000.
+    """
+    check_count("types", types, MAX_TYPES, least=0)
     return {
-        "process": _process(),
-        "gc": _collector(),
-        "types": {**counted, "top": top},
+        "process": process_memory(),
+        "heap": heap_memory(),
+        "gc": collector_report(),
+        "types": _types(types, masker),
         "tracemalloc": _traced(),
     }
 
 
-def trace_memory(seconds: float, *, top: int = 25, stop: threading.Event | None = None) -> dict[str, object]:
-    """Trace allocations for `seconds` (1..60) or until `stop` is set; returns the `top` lines by size. Blocks.
-
-    For a worker thread, never an event loop's: while it traces, Python allocates up to 7 times slower, and the
-    snapshot at the end holds the GIL (0.3 s for a million blocks). Lines are of blocks allocated in this window and
-    alive at its end. If the application traces already, its tracing is left on, and lines show the difference the
-    window made. Analysis comes after tracing has stopped, since it is 10 times faster then.
-
-    Raises `ConfigurationError` for seconds or top (1..500) that are not allowed, `Busy` while another trace runs.
-    """
-    number = isinstance(cast("object", seconds), int | float) and not isinstance(seconds, bool)
-    if not number or not MIN_SECONDS <= seconds <= MAX_SECONDS:
-        raise ConfigurationError(f"seconds: {seconds!r} is not allowed; allowed is 1 to 60")
-    if type(top) is not int or not 1 <= top <= MAX_LINES:
-        raise ConfigurationError(
-            f"top: {top!r} is not allowed; allowed is a whole number from 1 to {MAX_LINES}"
+def _types(most: int, masker: Masker) -> TypeCounts:
+    skipped = None
+    try:
+        found: tuple[Census, float] | None = recent_census.get()
+    except TooLarge as error:
+        found, skipped = (
+            recent_census.last(),
+            f"{error}; POST memory/growth is allowed more, and is shown here then",
         )
-    if not _window.enter():
-        raise Busy("a memory trace is running in this process; one at a time is allowed")
-    try:
-        return _trace(seconds, top, stop or threading.Event())
-    finally:
-        _window.leave()
-
-
-def _trace(seconds: float, top: int, stop: threading.Event) -> dict[str, object]:
-    rss = psutil.Process().memory_info().rss
-    ours = not tracemalloc.is_tracing()
-    before = None if ours else tracemalloc.take_snapshot()
-    if ours:
-        _window.start()
-    started = time.monotonic()
-    try:
-        stopped = stop.wait(seconds)
-        elapsed = time.monotonic() - started
-        if not tracemalloc.is_tracing():
-            raise ProfkitError(
-                "the application stopped tracemalloc while profkit was tracing: nothing was kept"
-            )
-        current, peak = tracemalloc.get_traced_memory()
-        overhead = tracemalloc.get_tracemalloc_memory()
-        after = tracemalloc.take_snapshot()
-    finally:
-        if ours:
-            _window.stop()
-    lines, left = top_lines(after, top) if before is None else changed_lines(after, before, top)
+    if found is None:
+        return {
+            "objects": None,
+            "top": [],
+            "types_left_out": 0,
+            "skipped": skipped,
+            "seconds": None,
+            "stall_seconds": None,
+            "age": None,
+        }
+    census, age = found
+    top = commonest(census.counts, most)
     return {
-        "seconds": round(elapsed, 3),
-        "stopped_early": stopped,
-        "tracing": "profkit" if ours else "application",
-        "current_bytes": current,
-        "peak_bytes": peak,
-        "overhead_bytes": overhead,
-        "rss_before": rss,
-        "rss_after": psutil.Process().memory_info().rss,
-        "lines": lines,
-        "lines_left_out": left,
+        "objects": census.objects,
+        "top": [{"type": shown_name(one["type"], masker), "count": one["count"]} for one in top],
+        "types_left_out": len(census.counts) - len(top),
+        "skipped": skipped,
+        "seconds": round(census.seconds, 4),
+        "stall_seconds": round(census.stall, 6),
+        "age": age,
     }
 
 
-def _process() -> dict[str, object]:
-    process = psutil.Process()
-    sizes = process.memory_info()
-    percent = round(sizes.rss / psutil.virtual_memory().total * 100, 2)
-    found: dict[str, object] = {"rss": sizes.rss, "vms": sizes.vms, "percent": percent}
-    with contextlib.suppress(psutil.Error, OSError):  # needs rights on some systems
-        full = process.memory_full_info()
-        found.update({name: getattr(full, name) for name in ("uss", "pss", "swap") if hasattr(full, name)})
-    return found
-
-
-def _collector() -> dict[str, object]:
-    return {
-        "enabled": gc.isenabled(),
-        "counts": list(gc.get_count()),
-        "thresholds": list(gc.get_threshold()),
-        "frozen": gc.get_freeze_count(),
-        "generations": [dict(generation) for generation in gc.get_stats()],
-    }
-
-
-def _count_types() -> dict[str, object]:
-    count = _objgraph()
-    if count is None:
-        why = 'objgraph is not installed: pip install "profkit[memory]"'
-        return {"objects": None, "top": [], "skipped": why}
-    objects = gc.get_objects()
-    size = len(objects)
-    if size > MAX_OBJECTS:
-        return {"objects": size, "top": [], "skipped": f"{size} tracked objects, more than {MAX_OBJECTS}"}
-    counts = count(objects)
-    del objects  # they must not live longer for having been counted
-    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_TYPES]
-    frozen = None if size else "all objects are frozen (gc.freeze)"
-    return {"objects": size, "top": [{"type": name, "count": n} for name, n in ranked], "skipped": frozen}
-
-
-def _objgraph() -> Callable[[list[object]], Mapping[str, int]] | None:
-    try:
-        module = importlib.import_module("objgraph")
-    except ImportError:
-        return None
-    return lambda objects: cast("Mapping[str, int]", module.typestats(objects, shortnames=False))
-
-
-def _traced() -> dict[str, object]:
+def _traced() -> TracedMemory:
     """The application's own tracing; one of profkit's windows is neither disturbed nor mistaken for it."""
-    if not tracemalloc.is_tracing():
-        return {"tracing": False, "by_profkit": False}
-    if not _window.enter():
-        return {"tracing": True, "by_profkit": True}
-    try:
-        return _traced_lines.get()
-    except RuntimeError:  # stopped in between
-        return {"tracing": False, "by_profkit": False}
-    finally:
-        _window.leave()
-
-
-def _trace_now() -> dict[str, object]:
-    current, peak = tracemalloc.get_traced_memory()
-    lines, left = top_lines(tracemalloc.take_snapshot(), TOP_LINES)
-    return {
-        "tracing": True,
+    report: TracedMemory = {
+        "tracing": tracemalloc.is_tracing(),
         "by_profkit": False,
-        "current_bytes": current,
-        "peak_bytes": peak,
-        "frames": tracemalloc.get_traceback_limit(),
-        "lines": lines,
-        "lines_left_out": left,
+        "current_bytes": None,
+        "peak_bytes": None,
+        "overhead_bytes": None,
+        "frames": None,
+        "lines": [],
+        "lines_left_out": 0,
+        "skipped": None,
+        "stall_seconds": None,
+        "age": None,
     }
+    if not report["tracing"]:
+        return report
+    report["by_profkit"] = memory_job.tracing
+    report["current_bytes"], report["peak_bytes"] = tracemalloc.get_traced_memory()
+    report["overhead_bytes"] = tracemalloc.get_tracemalloc_memory()
+    report["frames"] = tracemalloc.get_traceback_limit()
+    if not report["by_profkit"]:
+        try:
+            found, report["age"] = _traced_lines.get()
+        except (TooLarge, RuntimeError) as error:  # it was stopped in between
+            report["skipped"] = str(error) if isinstance(error, TooLarge) else "tracing was stopped"
+        else:
+            report["lines"], report["lines_left_out"] = found.lines, found.left_out
+            report["stall_seconds"] = round(found.stall, 6)
+    return report
 
 
-_type_counts = Recent(_count_types, COUNTS_AGE)
-_traced_lines = Recent(_trace_now, COUNTS_AGE)
-_window = Window()
+def _trace_now() -> _Lines:
+    traces_expected(LOOK_LIMIT)
+    traces, stall = take_snapshot()
+    return _Lines(*Tally(traces).lines(_LINES), stall)
+
+
+_traced_lines = Recent(_trace_now, _AGE)

@@ -7,6 +7,7 @@ from typing import Final
 
 HTML: Final = "text/html"
 JSON: Final = "application/json"
+SVG: Final = "image/svg+xml"
 _MAX_RANGES = 32
 
 

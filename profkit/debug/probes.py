@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Annotated, Final, TypedDict
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from profkit.debug.answers import answer, to_json
-from profkit.debug.health import Health, HealthChecker, Probe
+from profkit.debug.health import HealthChecker, Probe
 from profkit.debug.negotiation import JSON
 from profkit.debug.problems import not_found
+from profkit.debug.results import Health, HealthAnswer
 from profkit.debug.routing import Call, DebugRoute
 from profkit.debug.scopes import Scope as AuthScope
 
@@ -21,6 +22,12 @@ PATHS: Final = {
     "/health/startup": Probe.STARTUP,
 }
 _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+
+
+class ProbeAnswer(TypedDict):
+    """How the process is, for anybody: where `probes=True`, and no credentials came with the request."""
+
+    status: Annotated[str, Health]
 
 
 class HealthEndpoint:
@@ -47,12 +54,12 @@ class HealthEndpoint:
         if scope["method"] not in {"GET", "HEAD"}:
             return Response("", 405, {**_HEADERS, "allow": "GET, HEAD"}, "text/plain")
         report = await self._checker.report(probe)
-        return Response(to_json({"status": report.status.value}), _code(report.status), _HEADERS, JSON)
+        found: ProbeAnswer = {"status": report.status.value}
+        return Response(to_json(found), _code(report.status), _HEADERS, JSON)
 
 
 def _handler(probe: Probe | None) -> Callable[[Call], Awaitable[Response]]:
     async def health(call: Call) -> Response:
-        call.parameters()
         report = await call.context.checks.report(probe)
         data = report.as_dict(call.context.masker)
         return await answer(call, data, "health.html", status=_code(report.status))
@@ -71,6 +78,8 @@ ROUTES = (
         scope=AuthScope.READ,
         summary="every check that is registered; 503 if one that is required fails",
         handler=_handler(None),
+        answers=HealthAnswer,
+        statuses=(200, 503),
     ),
     *(
         DebugRoute(
@@ -79,6 +88,9 @@ ROUTES = (
             scope=AuthScope.READ,
             summary=f"the checks of the {probe} probe",
             handler=_handler(probe),
+            answers=HealthAnswer,
+            to_anybody=ProbeAnswer,
+            statuses=(200, 503),
         )
         for path, probe in PATHS.items()
     ),

@@ -3,6 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypedDict
+
+
+class ErrorDetail(TypedDict):
+    """Why a request is not answered as it asks."""
+
+    status: int
+    message: str
+
+
+class ErrorAnswer(TypedDict):
+    """The answer to what cannot be done."""
+
+    error: ErrorDetail
 
 
 class Problem(Exception):

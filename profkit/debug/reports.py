@@ -1,35 +1,83 @@
-"""The routes that look: the index, config, connections and memory."""
+"""The routes that look: the index, config and connections."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Annotated, TypedDict
 
 from starlette.responses import Response
 
+from profkit.counts import Stats
 from profkit.debug.answers import answer
+from profkit.debug.configuration import ConfigurationReport
+from profkit.debug.connections import ConnectionsReport
+from profkit.debug.pools.threads import default_limiter
 from profkit.debug.routing import Call, DebugRoute
 from profkit.debug.scopes import Scope
 
-_TEMPLATES = {"configuration": "config.html", "memory": "memory.html"}
+
+class ParameterRow(TypedDict):
+    """A parameter of a route's query."""
+
+    name: str
+    description: str
+    allowed: Annotated[str, "what may be given"]
+    required: Annotated[bool, "it has to be given"]
+    default: Annotated[str | float | None, "what it is where it is not given"]
+
+
+class RouteRow(TypedDict):
+    """A route."""
+
+    method: str
+    path: str
+    scope: Annotated[str, Scope, "what a caller needs for it"]
+    allowed: Annotated[bool, "the caller has that"]
+    summary: str
+    parameters: list[ParameterRow]
+
+
+class Caller(TypedDict):
+    """Who asks."""
+
+    name: str
+    scopes: Annotated[list[str], "what they may do"]
+
+
+class Index(TypedDict):
+    """What there is, and for whom."""
+
+    principal: Caller
+    uptime_seconds: Annotated[float, "since these routes were made"]
+    recorder: Stats
+    routes: list[RouteRow]
 
 
 async def index(call: Call) -> Response:
     """What there is, and for whom."""
-    call.parameters()
-    routes: list[dict[str, object]] = [
+    routes: list[RouteRow] = [
         {
             "method": route.method,
             "path": route.path,
             "scope": route.scope.value,
             "allowed": route.scope in call.principal.scopes,
             "summary": route.summary,
-            "parameters": sorted(route.parameters),
+            "parameters": [
+                {
+                    "name": one.name,
+                    "description": one.description,
+                    "allowed": one.allowed,
+                    "required": one.required,
+                    "default": one.default,
+                }
+                for one in route.parameters
+            ],
         }
         for route in call.routes
         if route.path != "/style.css"
     ]
-    data: dict[str, object] = {
+    data: Index = {
         "principal": {"name": call.principal.name, "scopes": sorted(call.principal.scopes)},
         "uptime_seconds": round(time.time() - call.context.started, 1),
         "recorder": call.context.current_profiler().stats(),
@@ -44,49 +92,40 @@ async def config(call: Call) -> Response:
 
 
 async def connections(call: Call) -> Response:
-    """Sockets, file descriptors, threads and pools."""
-    return await _report(call, "connections", call.context.connections)
-
-
-async def memory(call: Call) -> Response:
-    """Memory use, the garbage collector and the commonest types."""
-    return await _report(call, "memory", call.context.memory)
+    """Sockets, file descriptors, threads, pools, and what is served now."""
+    limiter = default_limiter()
+    return await _report(call, "connections", lambda: call.context.connections(limiter=limiter))
 
 
 async def style(call: Call) -> Response:
     """The pages' stylesheet."""
-    call.parameters()
     return Response(call.pages.stylesheet(), media_type="text/css")
 
 
 async def _report(call: Call, name: str, collect: Callable[[], Mapping[str, object]]) -> Response:
-    call.parameters()
     data = await call.context.workers.run(name, collect)
-    return await answer(call, data, _TEMPLATES.get(name, "report.html"), title=name)
+    return await answer(call, data, "config.html" if name == "configuration" else "report.html", title=name)
 
 
 ROUTES = (
-    DebugRoute(method="GET", path="/", scope=Scope.READ, summary="what there is", handler=index),
+    DebugRoute(
+        method="GET", path="/", scope=Scope.READ, summary="what there is", handler=index, answers=Index
+    ),
     DebugRoute(
         method="GET",
         path="/config",
         scope=Scope.READ,
         summary="settings of profkit and of the application, masked, and where they came from; versions, command line",
         handler=config,
+        answers=ConfigurationReport,
     ),
     DebugRoute(
         method="GET",
         path="/connections",
         scope=Scope.READ,
-        summary="sockets by state and peer, file descriptors, threads, connection pools",
+        summary="sockets by state and peer, file descriptors, threads, connection pools, what is served now",
         handler=connections,
-    ),
-    DebugRoute(
-        method="GET",
-        path="/memory",
-        scope=Scope.READ,
-        summary="memory use, garbage collector, commonest types",
-        handler=memory,
+        answers=ConnectionsReport,
     ),
     DebugRoute(
         method="GET",

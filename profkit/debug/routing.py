@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,7 +17,7 @@ from profkit.debug.jobs import Jobs
 from profkit.debug.negotiation import HTML, JSON, preferred
 from profkit.debug.origin import check_post
 from profkit.debug.pages import Pages
-from profkit.debug.parameters import Parameters
+from profkit.debug.parameters import Parameter, Parameters
 from profkit.debug.problems import Problem, not_found
 from profkit.debug.scopes import Scope as AuthScope
 
@@ -25,19 +26,15 @@ PRINCIPAL_KEY = "profkit.debug.principal"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request to one route, after every check but that of the parameters."""
+    """One request to one route, after every check."""
 
     request: Request
     principal: Principal
     context: DebugContext
     pages: Pages
     routes: tuple[DebugRoute, ...]
-    known: frozenset[str]
+    parameters: Parameters
     wants: str
-
-    def parameters(self) -> Parameters:
-        """Return the query; raises a `Problem` (422) for a parameter that the route does not know."""
-        return Parameters(self.request.query_params, self.known)
 
     def require(self, scope: AuthScope) -> None:
         """Raise a `Problem` (403) unless the caller has this scope too."""
@@ -47,14 +44,23 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DebugRoute:
-    """One method of one path. `job` names work that is done once at a time."""
+    """One method of one path: what it is checked, listed and documented by.
+
+    `answers` is the `TypedDict` of its JSON, without the process's name, None where it has none; `to_anybody` is that
+    of what is told without credentials. `statuses` are those of its own answer, `also` what it may refuse with that
+    not every route does. `job` names work that is done once at a time.
+    """
 
     method: str
     path: str
     scope: AuthScope
     summary: str
     handler: Callable[[Call], Awaitable[Response]]
-    parameters: frozenset[str] = frozenset()
+    parameters: tuple[Parameter[Any], ...] = ()
+    answers: type | None = None
+    to_anybody: type | None = None
+    statuses: tuple[int, ...] = (200,)
+    also: tuple[int, ...] = ()
     offers: tuple[str, ...] = (JSON, HTML)
     job: str | None = None
 
@@ -85,16 +91,17 @@ class Resource:
         route = self._route(request.method, principal)
         if route.method == "POST":
             await check_post(request, principal)
-        call = Call(
-            request=request,
-            principal=principal,
-            context=self._context,
-            pages=self._pages,
-            routes=self._table,
-            known=route.parameters,
-            wants=_form(request, route),
-        )
+        wants = _form(request, route)
         with self._jobs.alone(route.job) if route.job else nullcontext():
+            call = Call(
+                request=request,
+                principal=principal,
+                context=self._context,
+                pages=self._pages,
+                routes=self._table,
+                parameters=Parameters(request.query_params, route.parameters),
+                wants=wants,
+            )
             response = await route.handler(call)
         await response(scope, receive, send)
 
@@ -112,7 +119,7 @@ class Resource:
 
 def _form(request: Request, route: DebugRoute) -> str:
     """Return the media type of the answer; a `format` that the route knows decides alone."""
-    if "format" in route.parameters and request.query_params.get("format"):
+    if request.query_params.get("format") and any(one.name == "format" for one in route.parameters):
         return route.offers[0]
     found = preferred(request.headers.get("accept", ""), route.offers)
     if found is None:

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from profkit.debug.dependencies import default_checks
 from profkit.debug.endpoints import DiagnosticEndpoints
+from profkit.debug.servers import own_servers
 from profkit.faults import without_secrets
 from profkit_storage import ConfigurationError
 
@@ -40,6 +41,7 @@ class DebugServer:
         self.port: int = self._socket.getsockname()[1]
         self._owner = os.getpid()
         self._server: Any = _server(app)
+        own_servers.add(self._server)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="profkit-debug-server", daemon=True)
         self._thread.start()

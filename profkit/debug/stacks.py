@@ -14,15 +14,26 @@ _OUTERMOST = 20
 
 
 class StackLines:
-    """Makes lines of places, each once: the stacks of a thousand tasks have most of them in common."""
+    """Makes lines of places, each once, and one list of each stack: a thousand tasks have few that differ."""
 
     def __init__(self, codes: CodeTable, masker: Masker) -> None:
         self._codes = codes
         self._masker = masker
         self._known: dict[int, str] = {}
+        self._stacks: dict[tuple[int, ...], list[str]] = {}
 
     def of(self, places: Sequence[int]) -> list[str]:
-        """Return a stack, whose leaf comes first, as at most 101 lines; one of them tells how many were left out."""
+        """Return a stack, whose leaf comes first, as at most 101 lines; one of them tells how many were left out.
+
+        The list is not the caller's alone.
+        """
+        key = tuple(places)
+        stack = self._stacks.get(key)
+        if stack is None:
+            stack = self._stacks[key] = self._stack(places)
+        return stack
+
+    def _stack(self, places: Sequence[int]) -> list[str]:
         outermost_first = places[::-1]
         if len(places) <= MAX_LINES:
             return [self._line(place) for place in outermost_first]

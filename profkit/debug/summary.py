@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from datetime import UTC, datetime
+from typing import Annotated, TypedDict, cast
 
 from profkit.masking import Masker
 from profkit.masking.keys import Kind
-from profkit_storage import Frame, Origin, Profile, ProfileEntry, State
+from profkit_storage import Frame, Origin, Profile, ProfileEntry, State, Status, Trigger
 
 _TOP = 25
 _MAX_CHILDREN = 100
@@ -17,8 +18,90 @@ _HEX_ID = re.compile(r"[0-9a-f]{16}|[0-9a-f]{32}")
 """A span's id, and a trace's or a UUID."""
 
 
-def describe_entry(entry: ProfileEntry, masker: Masker) -> dict[str, object]:
-    """Return what the store's listing says of a profile; seconds and bytes."""
+class ProfileRow(TypedDict):
+    """A stored profile as its store lists it."""
+
+    id: str
+    operation: str
+    category: str
+    service: str
+    start: Annotated[str, "UTC, ISO 8601, to the millisecond"]
+    wall: Annotated[float, "seconds"]
+    status: Annotated[str, Status]
+    trigger: Annotated[str, Trigger, "why it was kept"]
+    size: Annotated[int, "bytes"]
+
+
+class HotFunction(TypedDict):
+    """Where wall seconds were spent: a function by itself, or awaiting."""
+
+    function: str
+    module: str
+    origin: Annotated[str, "its distribution, or what kind of code it is"]
+    awaiting: bool
+    called_from: Annotated[str, "the nearest of the application's functions that led there"]
+    seconds: float
+    share: Annotated[float, "of all seconds, 0 to 1"]
+
+
+class ChildRow(TypedDict):
+    """An operation inside the profile's."""
+
+    name: str
+    category: str
+    start: Annotated[float, "seconds after the profile's"]
+    seconds: float
+
+
+class ProfileCounts(TypedDict):
+    """How many of each a profile holds."""
+
+    samples: int
+    children: int
+    branches: Annotated[int, "tasks and threads that it started"]
+
+
+class ProfileSampling(TypedDict):
+    """How a profile was made."""
+
+    engine: str
+    interval: Annotated[float, "seconds"]
+    ticks: int
+    sampler_cpu: Annotated[float, "CPU seconds of the sampler's own"]
+    unobserved: Annotated[float, "seconds that no sample stands for"]
+
+
+class ProfileSummary(TypedDict):
+    """What a profile says at a glance. The seconds of a capture of the whole process are thread-seconds."""
+
+    id: str
+    operation: str
+    category: str
+    service: str
+    version: Annotated[str, "of the service"]
+    host: str
+    pid: int
+    python: str
+    status: Annotated[str, Status]
+    trigger: Annotated[str, Trigger, "why it was kept"]
+    start: Annotated[str, "UTC, ISO 8601, to the millisecond"]
+    wall: Annotated[float, "seconds"]
+    cpu: Annotated[float | None, "seconds; null where there is no clock for it"]
+    threshold: Annotated[float, "seconds from which on it was slow"]
+    weight: Annotated[float, "how many slow operations it stands for"]
+    request_id: str
+    trace_id: str
+    span_id: str
+    tags: dict[str, object]
+    states: Annotated[dict[str, float], "seconds by state: running, waiting, starved, held, gc"]
+    hottest: Annotated[list[HotFunction], "the 25 with most seconds"]
+    children: Annotated[list[ChildRow], "the first 100"]
+    counts: ProfileCounts
+    sampling: ProfileSampling
+
+
+def describe_entry(entry: ProfileEntry, masker: Masker) -> ProfileRow:
+    """Return what the store's listing says of a profile."""
     return {
         "id": entry.id,
         "operation": masker.mask_text(entry.operation),
@@ -32,27 +115,35 @@ def describe_entry(entry: ProfileEntry, masker: Masker) -> dict[str, object]:
     }
 
 
-def summary(profile: Profile, masker: Masker) -> dict[str, object]:
-    """Return identity, states and hottest functions; seconds. Bounded whatever the profile holds."""
-    plain = ("id", "wall", "cpu", "threshold", "weight", "pid")
-    text = ("operation", "category", "service", "host", "python")
-    ids = ("request_id", "trace_id", "span_id")
-    sampling = profile.sampling
+def summary(profile: Profile, masker: Masker) -> ProfileSummary:
+    """Return identity, states and hottest functions. Bounded whatever the profile holds."""
+    mask, sampling = masker.mask_text, profile.sampling
     return {
-        **{name: getattr(profile, name) for name in plain},
-        **{name: masker.mask_text(getattr(profile, name)) for name in text},
-        **{name: mask_id(getattr(profile, name), masker) for name in ids},
+        "id": profile.id,
+        "operation": mask(profile.operation),
+        "category": mask(profile.category),
+        "service": mask(profile.service),
         "version": masker.mask_text_under(profile.version, Kind.HASH),  # it may be a commit
+        "host": mask(profile.host),
+        "pid": profile.pid,
+        "python": mask(profile.python),
         "status": profile.status.value,
         "trigger": profile.trigger.value,
         "start": iso(profile.start_ns),
-        "tags": masker.mask(dict(profile.tags)),
+        "wall": profile.wall,
+        "cpu": profile.cpu,
+        "threshold": profile.threshold,
+        "weight": profile.weight,
+        "request_id": mask_id(profile.request_id, masker),
+        "trace_id": mask_id(profile.trace_id, masker),
+        "span_id": mask_id(profile.span_id, masker),
+        "tags": cast("dict[str, object]", masker.mask(dict(profile.tags))),
         "states": _states(profile),
         "hottest": _hottest(profile, masker),
         "children": [
             {
-                "name": masker.mask_text(child.name),
-                "category": masker.mask_text(child.category),
+                "name": mask(child.name),
+                "category": mask(child.category),
                 "start": round(child.start, 4),
                 "seconds": round(child.end - child.start, 4),
             }
@@ -64,7 +155,7 @@ def summary(profile: Profile, masker: Masker) -> dict[str, object]:
             "branches": len(profile.branches),
         },
         "sampling": {
-            "engine": masker.mask_text(sampling.engine),
+            "engine": mask(sampling.engine),
             "interval": sampling.interval,
             "ticks": sampling.ticks,
             "sampler_cpu": round(sampling.sampler_cpu, 4),
@@ -90,7 +181,7 @@ def _states(profile: Profile) -> dict[str, float]:
     return {state.value: round(spent, 4) for state, spent in seconds.most_common()}
 
 
-def _hottest(profile: Profile, masker: Masker) -> list[dict[str, object]]:
+def _hottest(profile: Profile, masker: Masker) -> list[HotFunction]:
     """The functions in which most wall seconds were spent by themselves, awaiting or not, and what led there."""
     places: dict[int, tuple[int, bool, int]] = {}
     wall: dict[tuple[int, bool, int], float] = {}
@@ -103,7 +194,9 @@ def _hottest(profile: Profile, masker: Masker) -> list[dict[str, object]]:
     ranked = sorted(wall.items(), key=lambda item: -item[1])[:_TOP]
     return [
         {
-            **_function(profile.frames[leaf], masker),
+            "function": masker.mask_text(profile.frames[leaf].qualname),
+            "module": masker.mask_text(profile.frames[leaf].module),
+            "origin": _origin(profile.frames[leaf], masker),
             "awaiting": awaiting,
             "called_from": masker.mask_text(profile.frames[owner].qualname) if owner >= 0 else "",
             "seconds": round(spent, 4),
@@ -140,9 +233,5 @@ def _owner(profile: Profile, node: int) -> int:
     return caller
 
 
-def _function(frame: Frame, masker: Masker) -> dict[str, object]:
-    return {
-        "function": masker.mask_text(frame.qualname),
-        "module": masker.mask_text(frame.module),
-        "origin": masker.mask_text(frame.distribution) or frame.origin.value,
-    }
+def _origin(frame: Frame, masker: Masker) -> str:
+    return masker.mask_text(frame.distribution) or frame.origin.value

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import cache
 from time import perf_counter
 from types import FrameType
-from typing import Any, NamedTuple, cast
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict, cast
 from weakref import WeakKeyDictionary, ref
 
 from profkit.debug.stacks import StackLines
@@ -22,12 +23,41 @@ from profkit.sampling.sampler import Sampler
 from profkit.sampling.stacks import await_stack
 from profkit.sampling.view import View
 
-STATES = ("running", "starved", "waiting")
-MAX_TASKS = 1_000
+TaskState = Literal["running", "starved", "waiting"]
+STATES: tuple[TaskState, ...] = ("running", "starved", "waiting")
 _MOST_LOOKED_AT = 100_000
 _MOST_NAMED = 5
 
 Task = asyncio.Task[Any]
+Mask = Callable[[str], str]
+
+
+class TaskRow(TypedDict):
+    """One asyncio task.
+
+    `starved` is one that could go on if its loop were not busy. asyncio keeps no time, so the age is `exact` only for
+    tasks that an operation has started.
+    """
+
+    name: str
+    coroutine: str
+    state: TaskState
+    age: Annotated[float, "seconds"]
+    age_is: Literal["exact", "at least"]
+    waits_for: Annotated[str, "empty if it runs"]
+    operation: Annotated[str | None, "the innermost that it works for"]
+    request_id: str | None
+    stack: Annotated[list[str], "what it awaits, outermost first, at most 101 lines"]
+
+
+class TasksReport(TypedDict):
+    """The asyncio tasks of every event loop: running and starved ones first, then the oldest."""
+
+    total: Annotated[int, "of all states and names"]
+    loops: int
+    states: Annotated[dict[str, int], "how many of all tasks are in each state"]
+    left_out: Annotated[int, "how many more are as asked for"]
+    tasks: list[TaskRow]
 
 
 class TaskAges:
@@ -46,7 +76,7 @@ class TaskAges:
 
 
 class _Seen(NamedTuple):
-    """What a task is at the moment: texts, masked, and a weak reference.
+    """What a task is at the moment: texts, not masked yet, and a weak reference.
 
     Nothing here keeps a task alive: its end would otherwise run in this thread. `timer` is in how many seconds what it
     waits for is due, `limit` when its time is over.
@@ -55,7 +85,7 @@ class _Seen(NamedTuple):
     task: ref[Task]
     name: str
     coroutine: str
-    state: str
+    state: TaskState
     operation: Operation | None
     age: float
     exact: bool
@@ -72,19 +102,14 @@ def tasks_report(
     state: str | None = None,
     name: str | None = None,
     limit: int = 200,
-) -> dict[str, object]:
-    """`{"total", "loops", "states", "left_out", "tasks"}` of every event loop of the process, masked and bounded.
-
-    `states` counts all tasks by state: `running`, `starved` (ready, but its loop is busy), `waiting`. `tasks`: those of
-    a `state`, with `name` in their own or their coroutine's name, running and starved ones first, then the oldest;
-    each `{"name", "coroutine", "state", "age", "age_is", "waits_for", "operation", "request_id", "stack"}`, `age` in
-    seconds, `exact` or `at least`, `stack` outermost first.
-    """
+) -> TasksReport:
+    """Return the tasks of a `state`, with `name` in their own or their coroutine's name, masked and bounded."""
+    mask = cache(masker.mask_text)  # thousands of tasks run a few coroutines
     now = perf_counter()
     loops = loops_with_tasks()
     owners = _owners(profiler.registry.copy())
-    seen = [one for loop in loops for one in _look(loop, owners, ages, now, masker)]
-    matching = [one for one in seen if state in {None, one.state} and _is_named(one, name)]
+    seen = [one for loop in loops for one in _look(loop, owners, ages, now)]
+    matching = [one for one in seen if state in {None, one.state} and _is_named(one, name, mask)]
     matching.sort(key=lambda one: (STATES.index(one.state), -one.age))
     shown = matching[:limit]
     stacks = _stacks([one.task for one in shown], profiler.sampler, masker)
@@ -94,7 +119,7 @@ def tasks_report(
         "loops": len(loops),
         "states": {one: counts[one] for one in STATES if counts[one]},
         "left_out": len(matching) - len(shown),
-        "tasks": [_row(one, stack, masker) for one, stack in zip(shown, stacks, strict=True)],
+        "tasks": [_row(one, stack, masker, mask) for one, stack in zip(shown, stacks, strict=True)],
     }
 
 
@@ -103,14 +128,13 @@ def _look(
     owners: Mapping[int, Operation],
     ages: TaskAges,
     now: float,
-    masker: Masker,
 ) -> Iterable[_Seen]:
     due = timers(loop)
     running = asyncio.current_task(loop)
     tasks = list(asyncio.all_tasks(loop))
     try:
         for number in range(min(len(tasks), _MOST_LOOKED_AT)):
-            yield _see(tasks[number], tasks[number] is running, due, owners, ages, now, masker)
+            yield _see(tasks[number], tasks[number] is running, due, owners, ages, now)
     finally:
         # The last reference to a task that has failed is dropped by its own loop, which tells of it.
         with suppress(RuntimeError):  # it is closed
@@ -124,10 +148,10 @@ def _see(  # noqa: PLR0917 - one call
     owners: Mapping[int, Operation],
     ages: TaskAges,
     now: float,
-    masker: Masker,
 ) -> _Seen:
     waiter: Any = getattr(task, "_fut_waiter", None)
     timer = None if waiter is None else due.get(id(waiter))
+    state: TaskState
     if runs:
         state = "running"
     elif waiter is None or waiter.done() or (timer is not None and timer < 0):
@@ -137,20 +161,22 @@ def _see(  # noqa: PLR0917 - one call
     owner = owners.get(id(task))
     return _Seen(
         ref(task),
-        masker.mask_text(task.get_name()),
-        masker.mask_text(_coroutine_name(task.get_coro())),
+        task.get_name(),
+        _coroutine_name(task.get_coro()),
         state,
         owner,
         *ages.of(task, owner, now),
-        "" if runs else masker.mask_text(_waits_for(waiter)),
+        "" if runs else _waits_for(waiter),
         timer,
         due.get(id(task)),
     )
 
 
-def _is_named(one: _Seen, text: str | None) -> bool:
+def _is_named(one: _Seen, text: str | None, mask: Mask) -> bool:
     """Tell whether a text is in what is shown: in a name unmasked, one could look for what is hidden, bit by bit."""
-    return text is None or text.lower() in one.name.lower() or text.lower() in one.coroutine.lower()
+    if text is None:
+        return True
+    return any(text.lower() in mask(name).lower() for name in (one.name, one.coroutine))
 
 
 def _coroutine_name(coroutine: object) -> str:
@@ -191,26 +217,25 @@ def _places(reference: ref[Task], view: View) -> list[int]:
     return stack or await_stack(coroutine, view.codes) or []
 
 
-def _row(seen: _Seen, stack: list[str], masker: Masker) -> dict[str, object]:
+def _row(seen: _Seen, stack: list[str], masker: Masker, mask: Mask) -> TaskRow:
     operation = seen.operation
     request = None if operation is None else request_of(operation)
     return {
-        "name": seen.name,
-        "coroutine": seen.coroutine,
+        "name": mask(seen.name),
+        "coroutine": mask(seen.coroutine),
         "state": seen.state,
         "age": round(seen.age, 3),
         "age_is": "exact" if seen.exact else "at least",
-        "waits_for": _described(seen, stack),
-        "operation": None if operation is None else masker.mask_text(operation.tally.name),
+        "waits_for": _described(seen, stack, mask(seen.waits_for)),
+        "operation": None if operation is None else mask(operation.tally.name),
         "request_id": mask_id(request.request_id, masker) if request else None,
         "stack": stack,
     }
 
 
-def _described(seen: _Seen, stack: list[str]) -> str:
+def _described(seen: _Seen, stack: list[str], what: str) -> str:
     """Return what a task waits for, with its timer: that of a sleep, or one that only limits the wait."""
     limit = seen.limit
-    what = seen.waits_for
     if seen.timer is not None and seen.state != "running":
         if stack and stack[-1].startswith("sleep ("):
             what = (

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple, TypedDict
 
 from profkit.debug.stacks import StackLines
 from profkit.masking import Masker
@@ -17,11 +17,33 @@ from profkit.sampling.capture import OWN_THREADS
 from profkit.sampling.sampler import Sampler
 from profkit.sampling.threads import cpu_seconds
 
-STATES = ("running", "waiting")
-MAX_THREADS = 1_000
+ThreadState = Literal["running", "waiting"]
+STATES: tuple[ThreadState, ...] = ("running", "waiting")
 _LOOKED_AT_FOR = 0.02
 """Seconds between two readings of each thread's clock."""
 _RUNNING_SHARE = 0.2
+
+
+class ThreadRow(TypedDict):
+    """One thread that runs Python code. What the system does not tell is null."""
+
+    name: str
+    daemon: Annotated[bool | None, "null for one that Python did not start"]
+    native_id: int | None
+    state: Annotated[ThreadState | None, "running: it used the CPU just now"]
+    cpu: Annotated[float | None, "CPU seconds so far"]
+    profkit: Annotated[bool, "one of profkit's own"]
+    operations: Annotated[list[str], "those in flight in it, outermost first"]
+    stack: Annotated[list[str], "outermost first, at most 101 lines"]
+
+
+class ThreadsReport(TypedDict):
+    """Every thread that runs Python code, running ones first, then by name."""
+
+    total: Annotated[int, "of all states and names"]
+    states: Annotated[dict[str, int], "how many of all threads are in each state"]
+    left_out: Annotated[int, "how many more are as asked for"]
+    threads: list[ThreadRow]
 
 
 class _Thread(NamedTuple):
@@ -40,14 +62,8 @@ def threads_report(
     state: str | None = None,
     name: str | None = None,
     limit: int = 200,
-) -> dict[str, object]:
-    """`{"total", "states", "left_out", "threads"}` of every thread that runs Python code, masked and bounded.
-
-    `threads`: those of a `state` (`running`: it used the CPU just now) and with `name` in theirs, running ones first;
-    each `{"name", "daemon", "native_id", "state", "cpu", "profkit", "operations", "stack"}`. `cpu` is its CPU seconds
-    so far, None where the system does not tell, and then so is `state`; `profkit` says that it is one of ours;
-    `operations` are in flight in it, the outermost first; `stack` is outermost first.
-    """
+) -> ThreadsReport:
+    """Return the threads of a `state`, with `name` in theirs, masked and bounded. Takes 20 ms, to see who runs."""
     threads = _threads()
     states, cpu = _states(threads)
     shown_as = {one.ident: masker.mask_text(one.name) for one in threads}
@@ -94,12 +110,12 @@ def _threads() -> list[_Thread]:
     return [known.get(ident) or _Thread(ident, f"thread {ident}", None, None) for ident in idents]
 
 
-def _states(threads: Iterable[_Thread]) -> tuple[dict[int, str | None], dict[int, float | None]]:
+def _states(threads: Iterable[_Thread]) -> tuple[dict[int, ThreadState | None], dict[int, float | None]]:
     before = _clocks(threads)
     began = time.perf_counter()
     time.sleep(_LOOKED_AT_FOR)
     after, passed = _clocks(threads), time.perf_counter() - began
-    states: dict[int, str | None] = {}
+    states: dict[int, ThreadState | None] = {}
     for ident, now in after.items():
         then = before[ident]
         if now is None or then is None:

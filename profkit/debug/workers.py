@@ -54,6 +54,10 @@ class Workers:
         """
         return cast("T", await _wait(self._shared(key, work), self._timeout))
 
+    def begin(self, key: object, work: Callable[[], T]) -> Future[T]:
+        """Do `work` as `run` does, for those who wait in a thread, or not at all."""
+        return cast("Future[T]", self._shared(key, work))
+
     async def run_alone(self, work: Callable[[], T], *, within: float | None = None) -> T:
         """Return what `work` does, for this caller only; within so many seconds, if given."""
         self._begin_in_child()

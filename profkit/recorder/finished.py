@@ -17,7 +17,7 @@ from profkit.operations import Operation, longest
 from profkit.recorder.related import children_of, enclosing
 from profkit.recorder.strands import branches_of, samples_of, strands_of
 from profkit.recorder.tags import masked_tags
-from profkit.requests import RequestContext
+from profkit.request_context import RequestContext
 from profkit.sampling import pauses
 from profkit.sampling.calltree import CallTree
 from profkit.sampling.recording import Recording

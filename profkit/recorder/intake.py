@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 
-from profkit import requests
+from profkit import request_context
 from profkit.config import Settings
 from profkit.faults import Faults
 from profkit.operations import Operation, request_of
@@ -115,7 +115,7 @@ class Intake:
                 start_ns=left.start_ns if left else _start_ns(operation),
                 threshold=tally.slow_from,
                 weight=self.policy.weigh(tally.name, inside=inside) if slow else 0.0,
-                request=operation.request or requests.current(),
+                request=operation.request or request_context.current(),
                 outers=outers,
                 inside=inside,
                 id=left.id if left else "",

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from profkit.config import Settings
+from profkit.counts import SpoolCounts
 from profkit.faults import Faults, log
 from profkit.masking import masker
 from profkit.operations import Operation
@@ -64,7 +65,7 @@ class Keeper:
         if self._pruner.seconds_left() == 0:
             self._pruner.run()
 
-    def spool_counts(self) -> dict[str, object] | None:
+    def spool_counts(self) -> SpoolCounts | None:
         """Return what waits in the spool, and what became of the rest; None if there is no spool."""
         if not isinstance(self.storage, SpooledStorage):
             return None

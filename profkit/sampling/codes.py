@@ -20,7 +20,8 @@ PASSING = -1
 INTERNAL = -2
 """The index of profkit's other code: left out of stacks with all that it calls."""
 _PASSING_MODULES = (
-    "profkit.wrappers", "profkit.generators", "profkit.handover", "profkit.asgi", "profkit.requests", "profkit.debug",
+    "profkit.wrappers", "profkit.generators", "profkit.handover", "profkit.asgi", "profkit.websockets", "profkit.wsgi",
+    "profkit.requests", "profkit.outgoing", "profkit.debug",
 )  # fmt: skip
 _OWN_MODULES = ("profkit.", "profkit_storage.")
 _HOOKING_MODULE = "pyinstrument.stack_sampler"

@@ -23,7 +23,7 @@ from profkit.sampling.timeline import (
 from profkit_storage import Frame, Node, Origin, Sample, State
 
 _AWAIT = Frame("[await]", "", 0, "", "", Origin.SYNTHETIC)
-_STATES = {
+STATES = {
     RUNNING: State.RUNNING,
     WAITING: State.WAITING,
     SUSPENDED: State.WAITING,
@@ -63,7 +63,7 @@ class Resolver:
                 span.wall,
                 span.cpu,
                 branch,
-                _STATES[span.state],
+                STATES[span.state],
                 self._frame_of(span.holder),
                 span.inferred,
             )

@@ -75,7 +75,7 @@ def see(strand: Strand, view: View, track: Track | None = None) -> Sight:
     top = coroutine if task is None else task.get_coro()
     seen = top if coroutine is None else coroutine
     if thread is None or (seen is None and not strand.root):
-        return Sight(None, WAITING)
+        return _outside(strand, thread, view)
     own = _frame_of(seen)
     if own is not None and not _is_running(seen):
         return _suspended(strand, task, top, coroutine, view)
@@ -92,6 +92,17 @@ def see(strand: Strand, view: View, track: Track | None = None) -> Sight:
     if stack is not None and not stack and strand.native:  # a C function has no frame
         stack = [view.codes.native(strand.native)]
     return Sight(stack or None, view.thread_state(thread))
+
+
+def _outside(strand: Strand, thread: WatchedThread | None, view: View) -> Sight:
+    """Return what is seen of a strand that has no frame now: its server's work for it, if it has a word for that."""
+    if thread is None or not isinstance(strand, Operation) or not strand.outside:
+        return Sight(None, WAITING)
+    stack = [view.codes.synthetic(strand.outside)]
+    if thread.greenlet is not None and suspended_frame(thread) is not None:
+        return Sight(stack, SUSPENDED)
+    view.clock(thread)
+    return Sight(stack, view.thread_state(thread))
 
 
 def _frame_of(coroutine: Any) -> FrameType | None:  # noqa: ANN401 - of any kind: before 3.12 generators are tasks too

@@ -41,7 +41,7 @@ def follow(thread: WatchedThread) -> None:
         return
     thread.notes_switches = now
     with suppress(Exception):  # a loop that is being closed, or of somebody's own making
-        loop.call_soon_threadsafe(_note_switches)
+        loop.call_soon_threadsafe(note_switches)
 
 
 def forget() -> None:
@@ -49,7 +49,8 @@ def forget() -> None:
     _running.clear()
 
 
-def _note_switches() -> None:
+def note_switches() -> None:
+    """Have the calling thread note its switches; what traced them before goes on doing so."""
     greenlet = import_module("greenlet")  # no extra of ours: whoever uses it has it
     ident, before = real.ident(), greenlet.gettrace()
     if getattr(before, "__module__", "") == __name__:

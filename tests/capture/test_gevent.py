@@ -274,3 +274,52 @@ def test_nothing_of_gevent_is_imported_where_it_is_not_used() -> None:
         assert not {"gevent", "greenlet"} & set(sys.modules)
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=60)
+
+
+def test_streams_of_gevents_server_do_not_mix() -> None:
+    """Each request is a greenlet: what it streams and what the server sends are its own."""
+    found = run(
+        """
+        import urllib.request
+        from gevent.pywsgi import WSGIServer
+        from profkit.request_context import current
+        from profkit.wsgi import ProfilingMiddleware
+        configure()
+        seen = []
+
+        def app(environ, start):
+            start("200 OK", [])
+            environ["profkit.route"] = "/{name}"
+            return stream(environ["PATH_INFO"][1:])
+
+        def stream(name):
+            for _ in range(4):
+                query()
+                seen.append((name, current().request_id))
+                yield b"x"
+
+        def query():
+            time.sleep(0.1)
+
+        server = WSGIServer(("127.0.0.1", 0), ProfilingMiddleware(app), log=None)
+        server.start()
+
+        def ask(name):
+            request = urllib.request.Request(f"http://127.0.0.1:{server.server_port}/{name}")
+            request.add_header("X-Request-ID", name)
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.headers["X-Request-ID"], answer.read()
+
+        answers = [gevent.spawn(ask, f"r{n}") for n in range(8)]
+        gevent.joinall(answers, raise_error=True)
+        assert [one.value for one in answers] == [(f"r{n}", b"xxxx") for n in range(8)]
+        assert sorted(seen) == sorted((f"r{n}", f"r{n}") for n in range(8) for _ in range(4))
+        server.stop()
+        tell()
+        """
+    )
+    assert [one["operation"] for one in found] == ["GET /{name}"] * 8
+    for one in found:
+        assert 0.4 <= one["wall"] < 3
+        assert one["seconds"]["query"] > 0.3
+        assert one["unobserved"] < 0.2 * one["wall"]

@@ -18,8 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.util import await_only, greenlet_spawn
 
+from profkit.sampling import switches
 from profkit.sampling.codes import CodeTable
 from profkit.sampling.stacks import walk
+from profkit.sampling.threads import this
 from profkit_storage import Profile
 from tests.capture.conftest import Captured
 
@@ -284,3 +286,31 @@ def test_a_greenlet_that_has_just_been_switched_to_its_parent_is_not_there_twice
     frame = sys._getframe()
     once = walk(frame, CodeTable())
     assert len(walk(frame, CodeTable(), [frame]).places) == len(once.places)
+
+
+def test_a_thread_is_told_to_note_its_switches_once_in_a_while(captured: Captured) -> None:
+    async def main() -> tuple[int, object, object]:
+        loop = asyncio.get_running_loop()
+        await greenlet_spawn(lambda: None)
+        thread = this.thread
+        thread.loop = loop
+        told = 0
+        tell = loop.call_soon_threadsafe
+
+        def counted(*arguments: Any) -> Any:
+            nonlocal told
+            told += 1
+            return tell(*arguments)
+
+        loop.call_soon_threadsafe = counted  # type: ignore[method-assign]
+        for _ in range(100):
+            switches.follow(thread)
+        await asyncio.sleep(0.01)
+        first = greenlet.gettrace()
+        switches.note_switches()
+        return told, first, greenlet.gettrace()
+
+    told, first, second = asyncio.run(main())
+    greenlet.settrace(None)
+    assert told == 1
+    assert first is second is not None, "its own function is no other's, to be called by one more"

@@ -426,8 +426,28 @@ def test_operations_in_flight_are_listed_with_their_stacks(captured: Any) -> Non
     go.set()
     thread.join()
     assert (one.name, one.category, one.thread, one.threshold) == ("waits", "db", "worker", 0.05)
+    assert one.state is State.WAITING
     assert "waits (" in one.stack[0]
     assert "Event.wait" in one.stack[1]
+
+
+def test_an_operation_in_flight_says_what_it_does(captured: Any) -> None:
+    stop = threading.Event()
+
+    @captured.profiler.profile("computes")
+    def computes() -> None:
+        while not stop.is_set():
+            sum(range(1_000))
+
+    thread = threading.Thread(target=computes)
+    thread.start()
+    states: list[State] = []
+    for _ in range(20):
+        time.sleep(0.05)
+        states += [one.state for one in captured.profiler.in_flight()]
+    stop.set()
+    thread.join()
+    assert states.count(State.RUNNING) > 10
 
 
 def test_the_longest_children_are_kept(make_captured: Any) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from starlette.testclient import TestClient
 from profkit import PerformanceProfiler
 from profkit.debug import DebugContext
 from profkit.debug.stacks import MAX_LINES
+from profkit.debug.tasks import TaskAges, tasks_report
+from profkit.masking import masker
 
 Headers = Callable[..., dict[str, str]]
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
@@ -323,3 +326,34 @@ def test_no_secret_and_no_markup_passes(
                 assert accept == "application/json" or "<script>" not in text
     over.set()
     thread.join()
+
+
+def test_a_task_that_fails_while_it_is_looked_at_is_told_of_by_its_own_loop(
+    live_profiler: PerformanceProfiler,
+) -> None:
+    looking, go_on = threading.Event(), threading.Event()
+    told_in: list[int] = []
+
+    class Waiting(TaskAges):
+        def of(self, *arguments: Any) -> Any:
+            looking.set()
+            assert go_on.wait(10)
+            return super().of(*arguments)
+
+    async def fails() -> None:
+        await asyncio.to_thread(looking.wait, 10)
+        raise RuntimeError("nobody awaits this")
+
+    async def main() -> int:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda *_: told_in.append(threading.get_ident()))
+        tasks = {asyncio.create_task(fails())}
+        look = loop.run_in_executor(None, partial(tasks_report, live_profiler, Waiting(), masker=masker))
+        await asyncio.wait(tasks)
+        tasks.clear()
+        go_on.set()
+        await look
+        await asyncio.sleep(0.05)
+        return threading.get_ident()
+
+    assert [asyncio.run(main())] == told_in

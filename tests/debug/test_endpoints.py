@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from profkit import PerformanceProfiler
 from profkit.debug import DiagnosticEndpoints, TokenAuth
-from profkit.debug.parameters import Parameters
+from profkit.debug.parameters import Parameters, text, whole
 
 Headers = Callable[..., dict[str, str]]
 HEADERS = {
@@ -128,7 +128,7 @@ def test_operations_in_flight_are_shown_with_their_stacks(
         "since=2026-03-14T15:00&until=2026-03-14T14:00",
         "since=0001-01-01T00:00:00%2B14:00",
         "limit=5&limit=6",
-        "page=2",
+        "pages=2",
         "operation=" + "x" * 257,
         "%00=1",
     ],
@@ -191,6 +191,7 @@ def test_the_mount_without_its_slash_leads_to_it(endpoints: DiagnosticEndpoints,
 def test_an_empty_field_is_not_filled_in() -> None:
     from starlette.datastructures import QueryParams
 
-    parameters = Parameters(QueryParams("limit=&operation=x"), {"limit", "operation"})
-    assert parameters.count("limit", 7, 1, 9) == 7
-    assert parameters.text("operation") == "x"
+    limit, name = whole("limit", "", low=1, high=9, default=7), text("operation", "")
+    given = Parameters(QueryParams("limit=&operation=x"), (limit, name))
+    assert (given[limit], given[name]) == (7, "x")
+    assert given.texts == {"limit": "", "operation": "x"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from starlette.testclient import TestClient
 
 from profkit import PerformanceProfiler, Settings
 from profkit.debug import DiagnosticEndpoints, TokenAuth
-from profkit.debug.stored import newest
+from profkit.debug.stored import find
 from profkit.debug.summary import summary
 from profkit.masking import masker
 from profkit_storage import Frame, Node, Origin, Profile, ProfileQuery, Sample, StorageError, Trigger
@@ -76,13 +77,13 @@ def test_the_newest_are_found_however_long_ago(make_profile: Any) -> None:
         start_ns = int((now - timedelta(hours=hours)).timestamp() * 1e9)
         storage.put(make_profile(id=new_ulid(start_ns), start_ns=start_ns))
         ids.append(max(entry.id for entry in storage.scan() if entry.start_ns // 10**6 == start_ns // 10**6))
-    found = newest(storage, ProfileQuery(), 50)
+    found = find(storage, ProfileQuery(), 50)
     assert [entry.id for entry in found.entries] == ids
     assert not found.more
-    assert [entry.id for entry in newest(storage, ProfileQuery(), 2).entries] == ids[:2]
+    assert [entry.id for entry in find(storage, ProfileQuery(), 2).entries] == ids[:2]
     since = now - timedelta(hours=6)
-    assert [entry.id for entry in newest(storage, ProfileQuery(since=since), 50).entries] == ids[:3]
-    assert newest(storage, ProfileQuery(), 50, seconds=0.0).more
+    assert [entry.id for entry in find(storage, ProfileQuery(since=since), 50).entries] == ids[:3]
+    assert find(storage, ProfileQuery(), 50, seconds=0.0).more
 
 
 @pytest.mark.parametrize(
@@ -296,3 +297,23 @@ def test_the_page_says_who_awaits(
     page = debug_client.get(f"/profile/{id}", headers={**bearer(), "accept": "text/html"}).text
     assert "AsyncCompletions.create, awaiting" in page
     assert "[await]" not in page
+
+
+def test_what_is_removed_on_its_way_to_the_store_does_not_come_back(
+    live_profiler: PerformanceProfiler,
+    debug_client: TestClient,
+    bearer: Headers,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put = MemoryStorage.put
+
+    def slowly(storage: MemoryStorage, profile: Profile) -> Any:
+        time.sleep(0.3)
+        return put(storage, profile)
+
+    monkeypatch.setattr(MemoryStorage, "put", slowly)
+    made = debug_client.post("/profile?seconds=0.1", headers=bearer()).json()
+    assert debug_client.post(f"/profile/{made['id']}/delete", headers=bearer()).status_code == 200
+    assert live_profiler.flush(10)
+    assert live_profiler.storage is not None
+    assert made["id"] not in [entry.id for entry in live_profiler.storage.scan()]

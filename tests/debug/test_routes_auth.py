@@ -35,7 +35,7 @@ STRANGE = [
     "/profile/",
     "/profile/../config",
     "/profile/x/y",
-    "/openapi.json",
+    "/openapi.yaml",
     "/docs",
     "/favicon.ico",
     "/static/style.css",
@@ -51,6 +51,8 @@ WRONG: list[dict[str, str]] = [
 CAPTURES = {
     "POST /profile": "?seconds=0.1",
     "POST /memory/trace": "?seconds=1",
+    "POST /memory/growth": "?seconds=1",
+    "POST /memory/backrefs": "?type=builtins.module",
     "POST /profile/settings": "?enabled=true",
 }
 

@@ -40,7 +40,10 @@ def pulled(modules: set[str], names: list[str]) -> list[str]:
     return [name for name in names if any(m == name or m.startswith(f"{name}.") for m in modules)]
 
 
-@pytest.mark.parametrize("module", ["profkit", "profkit.sampling", "profkit.asgi"])
+@pytest.mark.parametrize(
+    "module",
+    ["profkit", "profkit.sampling", "profkit.asgi", "profkit.wsgi", "profkit.logs", "profkit.outgoing"],
+)
 def test_what_runs_in_the_application_pulls_no_tool_no_server_and_no_analyzer(module):
     modules, _, threads = look(module)
     assert pulled(modules, NEVER_IN_PROCESS + WEB) == []

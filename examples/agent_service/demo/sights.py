@@ -28,7 +28,8 @@ def _config(answer: httpx.Response) -> str:
 
 def _connections(answer: httpx.Response) -> str:
     document = answer.json()
-    pools = ", ".join(f"{pool['name']} {pool['in_use']} of {pool['limit']}" for pool in document["pools"])
+    given = (pool for pool in document["pools"] if pool["found"] == "given")
+    pools = ", ".join(f"{pool['name']} {pool['in_use']} of {pool['limit']}" for pool in given)
     established = document["sockets"]["states"].get("ESTABLISHED", 0)
     return f"{established} sockets established; pools in use: {pools}"
 
@@ -85,6 +86,26 @@ def _trace(answer: httpx.Response) -> str:
     return f"{document['current_bytes'] / 1024:.1f} KB allocated, most at {most['file']}:{most['line']}"
 
 
+def _growth(answer: httpx.Response) -> str:
+    document = answer.json()
+    most = document["grown"][0] if document["grown"] else {"growth": 0, "type": "any type"}
+    stall = document["stall_seconds"] * 1000
+    return f"{most['growth']:+} of {most['type']}; nothing else ran for {stall:.0f} ms of it"
+
+
+def _backrefs(answer: httpx.Response) -> str:
+    document = answer.json()
+    hops = document["chains"][0]["hops"] if document["chains"] else []
+    way = " ".join(f".{hop['by']}" if hop["by"] else hop["name"] or hop["type"] for hop in hops)
+    return f"{document['found']} of {document['type'].rpartition('.')[2]} found; by way of {way or 'nothing'}"
+
+
+def _gc(answer: httpx.Response) -> str:
+    document = answer.json()
+    stall = document["stall_seconds"] * 1000
+    return f"{document['collected']:,} objects collected; nothing else ran for {stall:.0f} ms"
+
+
 _SIGHTS: dict[tuple[str, str], Callable[[httpx.Response], str]] = {
     ("GET", "/"): _index,
     ("GET", "/config"): _config,
@@ -101,4 +122,7 @@ _SIGHTS: dict[tuple[str, str], Callable[[httpx.Response], str]] = {
     ("GET", "/profile/{id}"): _page,
     ("POST", "/profile"): _capture,
     ("POST", "/memory/trace"): _trace,
+    ("POST", "/memory/growth"): _growth,
+    ("POST", "/memory/backrefs"): _backrefs,
+    ("POST", "/memory/gc"): _gc,
 }

@@ -38,8 +38,11 @@ def take_tour(url: str, token: str) -> list[Stop]:
 
 def _visit(client: httpx.Client, bearer: dict[str, str], route: dict[str, Any], id: str) -> Stop:
     method, path = route["method"], route["path"]
-    parameters = {"seconds": "1"} if method == "POST" else {"format": "html"}
-    params = {name: value for name, value in parameters.items() if name in route["parameters"]}
+    parameters = (
+        {"seconds": "1", "type": "shop.resources.Resources"} if method == "POST" else {"format": "html"}
+    )
+    known = {parameter["name"] for parameter in route["parameters"]}
+    params = {name: value for name, value in parameters.items() if name in known}
     there = path.replace("{id}", id)
     refused = client.request(method, there, params=params)
     answer = client.request(method, there, params=params, headers=bearer)

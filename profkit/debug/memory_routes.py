@@ -1,0 +1,185 @@
+"""The routes of memory: a look at it, and the jobs that cost something."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from starlette.responses import Response
+
+from profkit.debug.answers import answer
+from profkit.debug.backrefs import (
+    DEFAULT_OBJECTS,
+    MAX_CHAINS,
+    MOST_OBJECTS,
+    BackrefsReport,
+    find_backrefs,
+    held_by,
+)
+from profkit.debug.bounds import MAX_SECONDS, MIN_SECONDS
+from profkit.debug.collector import OLDEST, CollectionReport, collect_garbage
+from profkit.debug.drawing import svg_of
+from profkit.debug.growth import MAX_TYPES, GrowthReport, measure_growth
+from profkit.debug.holds import TooLarge
+from profkit.debug.memory import MemoryReport
+from profkit.debug.negotiation import HTML, JSON, SVG
+from profkit.debug.parameters import choice, flag, number, required, text, whole
+from profkit.debug.presence import while_there
+from profkit.debug.problems import Problem, busy
+from profkit.debug.routing import Call, DebugRoute
+from profkit.debug.scopes import Scope
+from profkit.debug.single import Busy
+from profkit.debug.tracing import MAX_FRAMES, MAX_LINES, Disturbed, TraceReport, trace_memory
+
+T = TypeVar("T")
+_JOB: Final = "memory job"
+TRACE_SECONDS = number(
+    "seconds", "for how long allocations are traced", low=MIN_SECONDS, high=MAX_SECONDS, default=5.0
+)
+FRAMES = whole(
+    "frames", "of how many frames a traceback is; 1: lines alone", low=1, high=MAX_FRAMES, default=1
+)
+LINES = whole("top", "how many lines, and tracebacks, at the most", low=1, high=MAX_LINES, default=25)
+GROWTH_SECONDS = number("seconds", "between the two counts", low=MIN_SECONDS, high=MAX_SECONDS, default=10.0)
+TYPES = whole("top", "how many types at the most", low=1, high=MAX_TYPES, default=25)
+COLLECT = flag("collect", "whether garbage is collected before each count; not, if not given")
+TYPE = required(text("type", "what to look for, as GET memory names it, such as builtins.dict"))
+CHAINS = whole(
+    "count", "how many chains at the most, those to most objects first", low=1, high=MAX_CHAINS, default=3
+)
+SEARCH_SECONDS = number(
+    "seconds", "for how long it may be looked", low=MIN_SECONDS, high=MAX_SECONDS, default=15.0
+)
+OBJECTS = whole(
+    "objects", "into how many objects may be looked", low=1000, high=MOST_OBJECTS, default=DEFAULT_OBJECTS
+)
+IMAGE = choice("format", "the answer's form, whatever is accepted", ("json", "svg"))
+GENERATION = whole(
+    "generation", "the oldest that is collected: 0 for the youngest alone", low=0, high=OLDEST, default=OLDEST
+)
+_COLLECTING = 10.0
+"""Seconds that a collection is waited for; it is refused if it is likely to take five."""
+
+
+async def memory(call: Call) -> Response:
+    """Memory use, the allocators, the garbage collector and the commonest types."""
+    data = await call.context.workers.run("memory", call.context.memory)
+    return await answer(call, data, "memory.html")
+
+
+async def trace(call: Call) -> Response:
+    """Trace allocations for a while; ends early when the caller goes away."""
+    given = call.parameters
+    seconds, frames, top = given[TRACE_SECONDS], given[FRAMES], given[LINES]
+    data = await _job(call, seconds, lambda stop: trace_memory(seconds, frames=frames, top=top, stop=stop))
+    return await answer(call, data, "report.html", title="memory trace")
+
+
+async def growth(call: Call) -> Response:
+    """Count types twice; ends early when the caller goes away."""
+    given = call.parameters
+    seconds, top, collect = given[GROWTH_SECONDS], given[TYPES], given[COLLECT] or False
+    masker = call.context.masker
+    data = await _job(
+        call,
+        seconds,
+        lambda stop: measure_growth(seconds, top=top, collect=collect, stop=stop, masker=masker),
+    )
+    return await answer(call, data, "report.html", title="memory growth")
+
+
+async def backrefs(call: Call) -> Response:
+    """Find what keeps objects of a type alive; ends early when the caller goes away."""
+    given = call.parameters
+    name, seconds, count = given[TYPE], given[SEARCH_SECONDS], given[CHAINS]
+    objects, form = given[OBJECTS], given[IMAGE]
+    masker = call.context.masker
+    data = await _job(
+        call,
+        seconds,
+        lambda stop: find_backrefs(
+            name, count=count, seconds=seconds, objects=objects, stop=stop, masker=masker
+        ),
+    )
+    if form == "svg" or (form is None and call.wants == SVG):
+        return await _image(call, data)
+    return await answer(call, data, "backrefs.html", held_by=held_by)
+
+
+async def collect(call: Call) -> Response:
+    """Collect garbage now."""
+    generation = call.parameters[GENERATION]
+    data = await _job(call, _COLLECTING, lambda _: collect_garbage(generation))
+    return await answer(call, data, "report.html", title="memory collected")
+
+
+async def _job(call: Call, seconds: float, work: Callable[[threading.Event], T]) -> T:
+    try:
+        return await while_there(call.request, call.context, seconds, work)
+    except Busy:  # asked for elsewhere in this process
+        raise busy("A memory job of this process is going on, and there is one at a time.", 5) from None
+    except TooLarge as error:
+        raise Problem(422, f"This process is too large for that now: {error}.") from None
+    except Disturbed as error:
+        raise Problem(503, f"This was disturbed: {error}.") from None
+
+
+async def _image(call: Call, report: BackrefsReport) -> Response:
+    content = await call.context.workers.run_alone(lambda: svg_of(report).encode("utf-8", "replace"))
+    return Response(
+        content, headers={"content-disposition": 'inline; filename="backrefs.svg"'}, media_type=SVG
+    )
+
+
+ROUTES = (
+    DebugRoute(
+        method="GET",
+        path="/memory",
+        scope=Scope.READ,
+        summary="memory use, allocators, garbage collector, commonest types; what would cost too much is left out",
+        handler=memory,
+        answers=MemoryReport,
+    ),
+    DebugRoute(
+        method="POST",
+        path="/memory/trace",
+        scope=Scope.MEMORY,
+        summary="trace allocations for 1 to 60 seconds, by line and traceback; slows Python's allocations meanwhile",
+        handler=trace,
+        answers=TraceReport,
+        parameters=(TRACE_SECONDS, FRAMES, LINES),
+        job=_JOB,
+    ),
+    DebugRoute(
+        method="POST",
+        path="/memory/growth",
+        scope=Scope.MEMORY,
+        summary="count objects by type twice, 1 to 60 seconds apart (collect=true: after collecting garbage)",
+        handler=growth,
+        answers=GrowthReport,
+        parameters=(GROWTH_SECONDS, TYPES, COLLECT),
+        job=_JOB,
+    ),
+    DebugRoute(
+        method="POST",
+        path="/memory/backrefs",
+        scope=Scope.MEMORY,
+        summary="what keeps objects of a type alive: chains of references from a root, as data or image (format=svg)",
+        handler=backrefs,
+        answers=BackrefsReport,
+        parameters=(TYPE, CHAINS, SEARCH_SECONDS, OBJECTS, IMAGE),
+        offers=(JSON, HTML, SVG),
+        job=_JOB,
+    ),
+    DebugRoute(
+        method="POST",
+        path="/memory/gc",
+        scope=Scope.MEMORY,
+        summary="collect garbage now; the process stands still meanwhile",
+        handler=collect,
+        answers=CollectionReport,
+        parameters=(GENERATION,),
+        job=_JOB,
+    ),
+)

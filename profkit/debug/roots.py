@@ -1,0 +1,74 @@
+"""Where everything alive hangs in the end: modules, local variables of what runs, event loops."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any, Literal, NamedTuple, cast
+
+from profkit.debug.typenames import own_name, type_name
+from profkit.sampling.loops import loops_with_tasks
+
+RootKind = Literal["module", "frame", "event loop"]
+_MOST_FRAMES = 500
+_MOST_LOCALS = 1000
+_SHARING = frozenset({"locals", "vars", "dir", "eval", "exec", "f_locals", "_getframe", "currentframe"})
+"""Names by which a function may have got hold of the dict of its own variables."""
+
+
+class Root(NamedTuple):
+    """A root, its type's and its own name, and what it holds: names of local variables are of a frame's."""
+
+    kind: RootKind
+    type: str
+    name: str
+    held: list[tuple[str | None, object]]
+
+
+def roots() -> Iterator[Root]:
+    """Yield every root; what one holds should not be kept longer than it takes to look at it."""
+    for module in cast("tuple[object, ...]", tuple(sys.modules.values())):
+        if module is not None:  # a name that must not be imported
+            yield Root("module", type_name(type(module)), own_name(module) or "?", [(None, module)])
+    for loop in loops_with_tasks():
+        kind = type_name(type(loop))
+        yield Root("event loop", kind, kind, [(None, loop)])
+    yield from _frames()
+
+
+def _frames() -> Iterator[Root]:
+    """Yield what runs in other threads than this one, whose locals are of profkit."""
+    this = threading.get_ident()
+    frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # documented
+    for thread, innermost in frames.items():
+        frame: FrameType | None = None if thread == this else innermost
+        for _ in range(_MOST_FRAMES):
+            if frame is None:
+                break
+            code = frame.f_code
+            held = _locals(frame)
+            if held:
+                yield Root("frame", "builtins.frame", code.co_qualname, held)
+            frame = frame.f_back
+
+
+def _locals(frame: FrameType) -> list[tuple[str | None, object]]:
+    """Return a function's local variables; those of a class's body or of a module are found elsewhere.
+
+    Before 3.13 Python makes a dict for this, one for each frame, and keeps it as long as the frame: it is emptied, so
+    that nothing lives longer for it. A frame whose dict may be in use, by a debugger or since it calls `locals`, is
+    left alone.
+    """
+    code = frame.f_code
+    if not code.co_flags & inspect.CO_OPTIMIZED or frame.f_trace is not None:
+        return []
+    if sys.version_info < (3, 13) and not _SHARING.isdisjoint(code.co_names):
+        return []
+    found: Any = frame.f_locals
+    held: list[tuple[str | None, object]] = list(found.items())[:_MOST_LOCALS]
+    if sys.version_info < (3, 13):
+        found.clear()
+    return held

@@ -1,0 +1,110 @@
+"""What one WebSocket does, step by step: an operation for its handshake, and one for each message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from profkit import live_requests
+from profkit.asgi_types import Message, Receive, Scope, Send
+from profkit.operations import Operation, running_task
+from profkit.requests import SCOPE_KEY
+
+if TYPE_CHECKING:
+    from profkit.profiler import PerformanceProfiler
+    from profkit.tallies import Tally
+
+_HANDSHAKE_ENDS = frozenset({"websocket.accept", "websocket.close", "websocket.http.response.start"})
+
+
+class WebSocketSteps:
+    """Makes operations of one WebSocket: from connect to accept, then from each message until the next is awaited.
+
+    The time between, when it waits for its client or only sends, is nobody's: a WebSocket may stay open for days.
+
+    Args:
+        profiler: the profiler to use.
+        tally: returns what counts the steps of this route, as far as the route is known.
+        scope: the connection's.
+        receive: the server's.
+        send: the server's.
+    """
+
+    def __init__(
+        self,
+        profiler: PerformanceProfiler,
+        tally: Callable[[], Tally],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        self._profiler = profiler
+        self._tally = tally
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._operation: Operation | None = None
+        self._in_handshake = False
+        self._coroutine: ref[object] | None = None
+        self._driver: object = None
+
+    async def run(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Await the application's coroutine, which was given `receive` and `send`."""
+        self._coroutine = ref(coroutine)
+        self._driver = _driver(running_task())
+        live_requests.websockets[self] = self._scope, perf_counter()
+        self._in_handshake = True
+        self._begin()  # not at the message that asks for it: frameworks read that when they accept
+        try:
+            await coroutine
+        except BaseException as error:
+            if self._operation is not None:
+                self._operation.fail(error)
+            raise
+        finally:
+            self._end()
+            del live_requests.websockets[self]
+
+    async def receive(self) -> Message:
+        """Return the next message; what was done with the last one has ended."""
+        if not self._in_handshake:
+            self._end()
+        message = await self._receive()
+        if message["type"] != "websocket.connect":
+            self._end()
+            self._begin()
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send a message; the handshake has ended with its answer."""
+        await self._send(message)
+        if self._in_handshake and message["type"] in _HANDSHAKE_ENDS:
+            self._end()
+
+    def _begin(self) -> None:
+        profiler = self._profiler
+        if not (profiler.active or profiler.activate()):
+            return
+        self._operation = operation = Operation(profiler, self._tally())
+        operation.task = running_task()
+        # An application may receive in a task of its own, and handle there what it gets: its stack is that task's.
+        operation.coroutine = self._coroutine if _driver(operation.task) is self._driver else None
+        operation.request = self._scope.get(SCOPE_KEY)
+        live_requests.live[operation] = self._scope
+        operation.begin(0)
+
+    def _end(self) -> None:
+        operation, self._operation = self._operation, None
+        self._in_handshake = False
+        if operation is not None:
+            del live_requests.live[operation]
+            operation.tally = self._tally()  # routed by now
+            operation.end()
+
+
+def _driver(task: ref[Any] | None) -> object:
+    """Return the outermost coroutine of a task."""
+    running = None if task is None else task()
+    return None if running is None else running.get_coro()

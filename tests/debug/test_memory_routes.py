@@ -1,0 +1,216 @@
+"""The routes of memory as they are served: forms, images, refusals, callers who leave."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+from urllib.parse import unquote
+from xml.etree import ElementTree as ET
+
+import httpx
+import pytest
+from playwright.sync_api import Browser
+from starlette.testclient import TestClient
+
+from profkit.debug import DiagnosticEndpoints, census, collector
+from profkit.debug.census import recent_census
+from profkit.debug.single import memory_job
+from profkit.debug.tracing import trace_memory
+
+Headers = Callable[..., dict[str, str]]
+Serve = Callable[..., AbstractContextManager[httpx.Client]]
+BROWSER = {"accept": "text/html,application/xhtml+xml,image/avif,*/*;q=0.8"}
+KEPT: list[Any] = []
+
+
+class Leaf:
+    """What is looked for."""
+
+
+NAME = f"{__name__}.Leaf"
+BACKREFS = f"/memory/backrefs?type={NAME}"
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    """No cost and no count of another test, and something to find."""
+    for one in (recent_census, census.listing, collector._collecting):
+        one.forget()
+    KEPT[:] = [Leaf() for _ in range(100)]
+    yield
+    KEPT.clear()
+    for one in (census.listing, collector._collecting):
+        one.forget()
+
+
+def test_each_job_answers(debug_client: TestClient, bearer: Headers) -> None:
+    for path, key in (
+        ("trace?seconds=1&frames=3&top=5", "tracebacks"),
+        ("growth?seconds=1&top=3&collect=true", "grown"),
+        (f"backrefs?type={NAME}&count=1", "chains"),
+        ("gc?generation=1", "collected"),
+    ):
+        answer = debug_client.post(f"/memory/{path}", headers=bearer("keeper"))
+        assert answer.status_code == 200, answer.text
+        document = answer.json()
+        assert key in document
+        assert document["stall_seconds"] >= 0
+        assert document["answered_by"]["service"] == "shop"
+
+
+def test_chains_come_as_data_as_a_page_and_as_an_image(debug_client: TestClient, bearer: Headers) -> None:
+    document = debug_client.post(BACKREFS, headers=bearer()).json()
+    assert document["found"] == 100
+    assert document["chains"][0]["hops"][-1]["type"] == NAME
+    page = debug_client.post(BACKREFS, headers={**bearer(), **BROWSER})
+    assert page.headers["content-type"].startswith("text/html")
+    assert ".KEPT" in page.text
+    assert NAME in page.text
+    images = [
+        debug_client.post(f"{BACKREFS}&format=svg", headers={**bearer(), **BROWSER}),
+        debug_client.post(BACKREFS, headers={**bearer(), "accept": "image/svg+xml"}),
+    ]
+    for image in images:
+        assert image.headers["content-type"] == "image/svg+xml"
+        assert image.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert image.headers["x-content-type-options"] == "nosniff"
+        assert NAME in "".join(ET.fromstring(image.content).itertext())
+    told = debug_client.post(f"{BACKREFS}&format=json", headers={**bearer(), "accept": "image/svg+xml"})
+    assert told.json()["found"] == 100
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "memory/trace?frames=0",
+        "memory/trace?frames=6",
+        "memory/trace?seconds=61",
+        "memory/trace?top=501",
+        "memory/growth?seconds=0.5",
+        "memory/growth?collect=yes",
+        "memory/growth?top=0",
+        "memory/backrefs",
+        "memory/backrefs?type=",
+        f"memory/backrefs?type={'x' * 257}",
+        "memory/backrefs?type=x&count=6",
+        "memory/backrefs?type=x&objects=999",
+        "memory/backrefs?type=x&seconds=61",
+        "memory/backrefs?type=x&format=dot",
+        "memory/gc?generation=3",
+        "memory/gc?seconds=1",
+    ],
+)
+def test_bad_parameters_are_422(debug_client: TestClient, bearer: Headers, query: str) -> None:
+    assert debug_client.post(f"/{query}", headers=bearer()).status_code == 422
+
+
+@pytest.mark.parametrize("path", ["trace?seconds=1", "growth?seconds=1", f"backrefs?type={NAME}", "gc"])
+def test_one_job_of_all_at_a_time(debug_client: TestClient, bearer: Headers, path: str) -> None:
+    stop = threading.Event()
+    job = threading.Thread(target=trace_memory, args=(30,), kwargs={"stop": stop})
+    job.start()
+    try:
+        while not memory_job.tracing:
+            time.sleep(0.001)
+        answer = debug_client.post(f"/memory/{path}", headers=bearer())
+        assert debug_client.get("/memory", headers=bearer()).json()["tracemalloc"]["by_profkit"] is True
+    finally:
+        stop.set()
+        job.join()
+    assert answer.status_code == 409
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_what_would_hurt_is_refused_in_plain_words(debug_client: TestClient, bearer: Headers) -> None:
+    census.listing.learn(1, 1.0)
+    collector._collecting.learn(1, 1.0)
+    for path, words in (
+        ("growth?seconds=1", "counting their types would stop this process for about"),
+        ("gc", "a full collection would stop this process for about"),
+    ):
+        answer = debug_client.post(f"/memory/{path}", headers=bearer())
+        assert answer.status_code == 422
+        assert words in answer.json()["error"]["message"]
+        assert "retry-after" not in answer.headers
+    page = debug_client.get("/memory", headers={**bearer(), **BROWSER})
+    assert "Not counted now." in page.text
+    assert not memory_job._lock.locked()
+
+
+def test_the_page_offers_what_its_reader_may_do(
+    debug_client: TestClient, bearer: Headers, basic: Headers
+) -> None:
+    page = debug_client.get("/memory", headers={**basic(), **BROWSER}).text
+    actions = {unquote(action) for action in re.findall(r'action="\./memory/([^"]*)"', page)}
+    assert {"gc", "trace?seconds=5&amp;frames=1", "backrefs?type=builtins.dict&amp;format=svg"} <= actions
+    assert page.count('name="form_token"') == len(actions)
+    assert "<script" not in page
+    reader = debug_client.get("/memory", headers={**bearer("reader"), **BROWSER}).text
+    assert "<form" not in reader
+    assert "builtins.dict" in reader
+
+
+def test_a_form_of_the_page_is_a_job(debug_client: TestClient, basic: Headers) -> None:
+    page = debug_client.get("/memory", headers={**basic(), **BROWSER}).text
+    token = re.search(r'name="form_token" value="([^"]*)"', page)
+    assert token
+    for path, word in (
+        ("trace?seconds=1&frames=5", "tracebacks"),
+        ("growth?seconds=1", "grown"),
+        ("gc", "collected"),
+    ):
+        url = f"/memory/{path}"
+        refused = debug_client.post(url, headers={**basic(), **BROWSER})
+        assert refused.status_code == 403
+        answer = debug_client.post(url, headers={**basic(), **BROWSER}, data={"form_token": token[1]})
+        assert answer.status_code == 200
+        assert word in answer.text
+        assert 'aria-current="page">memory' in answer.text
+
+
+@pytest.mark.parametrize("path", ["trace?seconds=50", "growth?seconds=50"])
+def test_a_job_ends_when_its_caller_goes_away(
+    endpoints: DiagnosticEndpoints, serve: Serve, bearer: Headers, path: str
+) -> None:
+    with serve(endpoints) as client:
+        token = bearer()["Authorization"]
+        request = (
+            f"POST /memory/{path} HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\nContent-Length: 0\r\n\r\n"
+        )
+        address = (client.base_url.host, client.base_url.port or 80)
+        with socket.create_connection(address, timeout=5) as connection:
+            connection.sendall(request.encode())
+            while not memory_job._lock.locked():
+                time.sleep(0.005)
+            assert client.post("/memory/gc?generation=0", headers=bearer()).status_code == 409
+            time.sleep(0.3)
+        give_up = time.monotonic() + 15
+        while client.post("/memory/gc?generation=0", headers=bearer()).status_code == 409:
+            assert time.monotonic() < give_up, "the job went on without its caller"
+            time.sleep(0.02)
+
+
+@pytest.mark.browser
+def test_a_browser_shows_the_image(
+    browser: Browser, endpoints: DiagnosticEndpoints, serve: Serve, token: str
+) -> None:
+    complaints: list[str] = []
+    with (
+        serve(endpoints) as client,
+        browser.new_context(http_credentials={"username": "me", "password": token}) as context,
+    ):
+        page = context.new_page()
+        page.on(
+            "console", lambda message: complaints.append(message.text) if message.type == "error" else None
+        )
+        page.goto(f"{client.base_url}/memory")
+        page.get_by_role("row", name="builtins.module").get_by_role("button", name="Image").first.click()
+        page.locator("svg > text").first.wait_for()
+        assert "builtins.module" in page.locator("svg > text").first.text_content()  # type: ignore[operator]
+        assert page.locator("svg rect").count() > 3
+    assert [text for text in complaints if "favicon" not in text] == []
