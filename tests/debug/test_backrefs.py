@@ -17,6 +17,7 @@ import pytest
 from profkit.debug.backrefs import BackrefsReport, find_backrefs, held_by
 from profkit.debug.drawing import svg_of
 from profkit.debug.edges import attribute, namespace
+from profkit.debug.roots import roots
 from profkit.masking import masker
 
 SECRET = "sk-live_abcdefghijklmnopqrstuvwxyz012345"
@@ -219,6 +220,34 @@ def test_what_only_a_suspended_task_holds_is_found() -> None:
     assert report["found"] == 1
     assert report["chains"][0]["root"] in {"event loop", "frame"}
     assert ways(report)[0][-1] == NAME
+
+
+def test_every_frame_of_a_busy_event_loop_is_a_root() -> None:
+    """A coroutine that is suspended while its callers are looked for has none then."""
+
+    async def turn() -> None:
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+    def names() -> list[bool]:
+        found = [
+            any(root.name.endswith("outermost_of_all") for root in roots() if root.kind == "frame")
+            for _ in range(20)
+        ]
+        stop.set()
+        return found
+
+    async def main() -> list[bool]:
+        looking = asyncio.create_task(asyncio.to_thread(names))
+        while not stop.is_set():
+            await asyncio.gather(*(turn() for _ in range(10)))
+        return await looking
+
+    def outermost_of_all() -> list[bool]:
+        return asyncio.run(main())
+
+    stop = threading.Event()
+    assert outermost_of_all() == [True] * 20
 
 
 def test_garbage_has_no_root_and_it_says_so() -> None:
