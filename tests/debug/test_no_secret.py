@@ -269,7 +269,7 @@ SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 SEEDS = (Phase.explicit, Phase.generate)  # a seed has nothing to be made smaller
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=SLOW, phases=SEEDS)
+@settings(max_examples=6, deadline=None, suppress_health_check=SLOW, phases=SEEDS)
 @given(st.integers(0, 2**64))
 def test_no_route_and_no_log_record_tells_a_secret(records: list[logging.LogRecord], seed: int) -> None:
     maker = Maker(seed)
