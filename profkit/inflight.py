@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import threading
 import time
@@ -46,11 +45,11 @@ def _look(operations: Iterable[Operation], sampler: Sampler) -> list[InFlight]:
     now = time.perf_counter()
     threads = {thread.ident: thread.name for thread in threading.enumerate()}
     found: list[InFlight] = []
-    line = functools.cache(lambda place: describe(place, sampler.codes))  # most have most of them in common
+    lines_of: dict[int, str] = {}  # most have most of them in common
     view = sampler.view()
     for operation in operations:
         sight = see(operation, view)
-        lines = [line(place) for place in reversed(sight.stack or ())]
+        lines = [_line(place, sampler.codes, lines_of) for place in reversed(sight.stack or ())]
         lines += ["[await]"] if sight.state in AWAITING else []
         tally = operation.tally
         request = request_of(operation)
@@ -68,6 +67,13 @@ def _look(operations: Iterable[Operation], sampler: Sampler) -> list[InFlight]:
         )
     view.close()
     return found
+
+
+def _line(place: int, codes: CodeTable, known: dict[int, str]) -> str:
+    line = known.get(place)
+    if line is None:
+        line = known[place] = describe(place, codes)
+    return line
 
 
 def describe(place: int, codes: CodeTable) -> str:

@@ -106,9 +106,9 @@ async def visit(port: int, prefix: str, number: int) -> str:
     path = prefix + route.path.replace("{id}", _ID)
     right = route.method == "POST" and habit in {slow_body, no_end, huge_body, cut}
     token = f"Authorization: Bearer {TOKEN if right else 'wrong-0123456789abcdefghij'}\r\n"
-    head = (
-        f"{route.method} {path}{query} HTTP/1.1\r\nHost: 127.0.0.1\r\n{token if number % 3 or right else ''}"
-    )
+    head = f"{route.method} {path}{query} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    if right or number // len(HABITS) % 3:
+        head += token
     answer = b""
     with contextlib.suppress(OSError, TimeoutError):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

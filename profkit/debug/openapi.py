@@ -102,8 +102,11 @@ def _in_query(one: Parameter[object]) -> Schema:
 
 def _responses(route: DebugRoute, schemas: Schemas) -> Schema:
     answer = _answer(route, schemas)
-    refusals = EVERY_ROUTE | set(route.also) | (EVERY_POST if route.method == "POST" else set())
-    refusals |= {409} if route.job else set()
+    refusals = {*EVERY_ROUTE, *route.also}
+    if route.method == "POST":
+        refusals |= EVERY_POST
+    if route.job is not None:
+        refusals.add(409)
     found = {status: _refusal(status, route) for status in refusals}
     for status in route.statuses:
         mixed: Schema = {"anyOf": [answer, _PROBLEM]} if status in refusals else answer

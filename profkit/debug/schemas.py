@@ -68,7 +68,7 @@ class Schemas:
     def _composed(self, kind: object, origin: object, arguments: tuple[object, ...]) -> Schema:
         if origin is Literal:
             return _one_of(list(arguments))
-        if origin in {Union, types.UnionType}:
+        if origin is Union or origin is types.UnionType:
             return _any_of([self.of(one) for one in arguments])
         if origin is list:
             return {"type": "array", "items": self.of(arguments[0])}

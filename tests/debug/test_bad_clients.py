@@ -15,8 +15,8 @@ from benchmarks.debug.bad_clients import beside_pests, percentile
 from benchmarks.debug.pests import CLIENTS
 from benchmarks.debug.served import TOKEN, server
 
-PAIRS = 3
-SECONDS = 2.0
+PAIRS = 2
+SECONDS = 1.5
 REFUSALS = {"400", "401", "403", "404", "405", "406", "408", "413", "422", "429", "431"}
 NONE = "0"
 
