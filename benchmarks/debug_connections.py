@@ -37,7 +37,7 @@ TOKEN = "benchmark-0123456789abcdef"
 OBJECTS = (300_000, 2_000_000)
 SOCKETS = 200
 ANSWERS = 20
-WIDTH = 1_000
+WIDTH = 100
 URL = "postgresql://me:secret@127.0.0.1:1/shop"
 
 
@@ -84,10 +84,10 @@ def sockets(count: int) -> Iterator[None]:
         yield
 
 
-def objects(count: int) -> list[list[list[int]]]:
-    """Make objects until the collector tracks so many: the application's data, in containers of middle size."""
+def objects(count: int) -> list[list[list[list[int]]]]:
+    """Make objects until the collector tracks so many: the application's data, all of which a search would meet."""
     missing = max(0, count - len(gc.get_objects()))
-    return [[[number] for number in range(WIDTH)] for _ in range(missing // WIDTH)]
+    return [[[[n] for n in range(WIDTH)] for _ in range(WIDTH)] for _ in range(missing // WIDTH**2)]
 
 
 async def watched(work: Callable[[], Awaitable[list[float]]]) -> Asked:

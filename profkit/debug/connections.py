@@ -61,13 +61,13 @@ def connections_report(
     states, left_out = reader.read(pools, found, near, masker=masker)
     told = _end_system(system, masker)
     return {
-        "sockets": told["sockets"],
-        "file_descriptors": told["file_descriptors"],
-        "threads": told["threads"],
         "pools": states,
         "pools_left_out": left_out,
         "pool_search": None if found is None else found.report(),
         "server": server_report([] if found is None else found.servers, masker=masker),
+        "sockets": told["sockets"],
+        "file_descriptors": told["file_descriptors"],
+        "threads": told["threads"],
     }
 
 

@@ -19,9 +19,9 @@ EVERY: Final = 60.0
 
 
 class SearchReport(TypedDict):
-    """What the last search for pools did: `objects` it looked at, in how many `seconds`, `age` seconds ago.
+    """What the last search for pools did: `objects` it met, in how many `seconds`, `age` seconds ago.
 
-    `complete` is false where there was more than it looks at: then the pools are best given by name.
+    `complete` is false where there was more than it may meet: then the pools are best given by name.
     """
 
     objects: int
@@ -101,7 +101,7 @@ class Search:
         ]
         self.servers = [ref(one) for one in walk.found if id(type(one)) in servers]
         self._report = SearchReport(
-            objects=walk.looked_at,
+            objects=walk.met,
             seconds=round(time.perf_counter() - began, 4),
             age=0.0,
             complete=walk.complete,

@@ -9,14 +9,17 @@ from typing import cast
 from profkit.debug.pools.figures import Figures, Library, attribute, count, items, itself, whole
 from profkit.sampling.capture import OWN_THREADS
 
+_BACKENDS = {"anyio._backends._asyncio", "anyio._backends._trio"}
+
 
 def default_limiter() -> object | None:
     """Return the limiter of anyio's worker threads in the event loop that runs here.
 
-    None without loop or anyio, and in a loop of profkit's own: nothing runs in threads for that.
+    None without loop or anyio, or while anyio has not been used: it would load the rest of itself, for 30 ms. None in
+    a loop of profkit's own too: nothing runs in threads for that.
     """
     to_thread = sys.modules.get("anyio.to_thread")
-    if threading.current_thread().name in OWN_THREADS:
+    if not _BACKENDS & sys.modules.keys() or threading.current_thread().name in OWN_THREADS:
         return None
     try:
         return None if to_thread is None else cast("object", to_thread.current_default_thread_limiter())

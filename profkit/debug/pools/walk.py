@@ -23,13 +23,13 @@ from profkit.debug.pools.figures import bases_of
 from profkit.sampling.loops import loops_with_tasks
 from profkit.sampling.origins import is_application
 
-MOST_LOOKED_AT: Final = 100_000
-_OWN_SHARE = 0.7
+MOST_MET: Final = 150_000
+_OWN_SHARE = 0.6
 """Of that many, for what the application's own modules, tasks and threads refer to: it comes first."""
 MOST_FOUND: Final = 200
-_WIDEST = 5_000
+_WIDEST = 1_000
 """A container with more in it holds the application's data, and is passed over."""
-_AT_A_TIME = 32
+_AT_A_TIME = 16
 _WORK, _PAUSE = 0.002, 0.0001
 """Seconds after which other threads have their turn."""
 _CONTAINERS = (dict, list, tuple, set, frozenset, deque)
@@ -77,15 +77,15 @@ def _is_standard(top: str) -> bool:
 
 
 class Walk:
-    """The objects `found` whose types have one of the ids `wanted`; each of those `looked_at` once.
+    """The objects `found` whose types have one of the ids `wanted`, among all that it `met`, each once.
 
     The application's own come first, and of these what is nearest to its modules' variables. It is not `complete` if
-    there is more than it looks at.
+    there is more than it may meet.
     """
 
-    def __init__(self, wanted: set[int], *, most: int = MOST_LOOKED_AT) -> None:
+    def __init__(self, wanted: set[int], *, most: int = MOST_MET) -> None:
         self.found: list[object] = []
-        self.looked_at = 0
+        self.met = 0
         self.complete = True
         self._wanted = wanted
         self._most = most
@@ -109,12 +109,12 @@ class Walk:
         turn = time.perf_counter()
         for start in range(0, len(level), _AT_A_TIME):
             some = level[start : start + _AT_A_TIME]
-            self.looked_at += len(some)
             for one in gc.get_referents(*some):
                 if gc.is_tracked(one) and id(one) not in self._seen:
                     self._seen.add(id(one))
+                    self.met += 1
                     self._meet(one, following)
-            if self.looked_at >= most or len(self.found) >= MOST_FOUND:
+            if self.met >= most or len(self.found) >= MOST_FOUND:
                 self.complete = False
                 return []
             if time.perf_counter() - turn > _WORK:
@@ -129,7 +129,7 @@ class Walk:
         known = self._passes.get(id(kind))
         if known is None:
             known = self._passes[id(kind)] = kind, self._way(kind)
-        if known[1](one) and len(following) < self._most:
+        if known[1](one):
             following.append(one)
 
     def _way(self, kind: type) -> Callable[[object], bool]:

@@ -240,7 +240,7 @@ from profkit.debug.pools import walk
 from profkit.debug.pools.search import Search
 
 engine = sqlalchemy.create_engine("sqlite:///none.db")
-data = [[[number] for number in range(1_000)] for _ in range(20)]
+data = [[[number] for number in range(900)] for _ in range(20)]
 wide = [[sqlalchemy.create_engine("sqlite:///none.db")], *range(walk._WIDEST)]
 
 def look():
@@ -250,10 +250,10 @@ def look():
     return search.report(), found
 
 report, found = look()
-print(report["complete"], 20_000 < report["objects"] < walk.MOST_LOOKED_AT, found)
-data = [data, *([[[number] for number in range(1_000)] for _ in range(100)] for _ in range(10))]
+print(report["complete"], 18_000 < report["objects"] < walk.MOST_MET, found)
+data = [data, [[[number] for number in range(900)] for _ in range(300)]]
 report, found = look()
-print(report["complete"], report["objects"] < walk.MOST_LOOKED_AT * 1.01, found)
+print(report["complete"], report["objects"] < walk.MOST_MET * 1.1, found)
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     # What is in a very wide container is data; what is near is found first, however much there is.

@@ -87,7 +87,7 @@ async def close(pools: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("given_by_name", [True, False])
 def test_no_password_is_in_any_byte(token_auth: TokenAuth, bearer: Headers, given_by_name: bool) -> None:
-    @settings(max_examples=5, deadline=None)
+    @settings(max_examples=3, deadline=None)
     @given(PASSWORDS)
     def check(password: str) -> None:
         async def main() -> None:

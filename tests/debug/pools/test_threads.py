@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -47,8 +49,8 @@ def test_a_limiter(released: threading.Event, figures: Figures, one: One, comes:
 
 def test_the_limiter_is_that_of_the_loop_here(figures: Figures) -> None:
     async def main() -> object:
-        limiter = default_limiter()
-        assert limiter is anyio.to_thread.current_default_thread_limiter()
+        limiter = anyio.to_thread.current_default_thread_limiter()
+        assert default_limiter() is limiter
         assert figures(limiter)[3] == 40
         assert await asyncio.to_thread(default_limiter) is None
         return limiter
@@ -65,3 +67,13 @@ def test_a_limiter_without_limit_and_one_made_before_any_loop(figures: Figures) 
         assert figures(anyio.CapacityLimiter(float("inf")))[3] is None
 
     asyncio.run(main())
+
+
+def test_to_ask_loads_nothing_more_of_anyio() -> None:
+    code = (
+        "import asyncio, sys, anyio.to_thread; from profkit.debug.pools.threads import default_limiter\n"
+        "async def main(): return default_limiter()\n"
+        "before = set(sys.modules); print(asyncio.run(main()), set(sys.modules) - before)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "None set()"
