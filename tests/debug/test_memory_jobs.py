@@ -32,8 +32,9 @@ from profkit_storage.errors import ConfigurationError, ProfkitError
 
 
 @pytest.fixture(autouse=True)
-def untraced() -> Iterator[None]:
-    """Fresh costs, and no tracing left on by a test."""
+def untraced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fresh costs, limits that a busy machine does not reach, and no tracing left on by a test."""
+    monkeypatch.setattr(census, "LOOK_LIMIT", 60.0)
     for one in (recent_census, census.listing, snapshots._cost, collector._collecting):
         one.forget()
     assert not tracemalloc.is_tracing()

@@ -36,8 +36,11 @@ def _connections(answer: httpx.Response) -> str:
 
 def _memory(answer: httpx.Response) -> str:
     document = answer.json()
+    resident = f"{document['process']['rss'] / 1e6:.0f} MB resident"
+    if not document["types"]["top"]:  # on a slow machine it may take too long
+        return f"{resident}, types not counted"
     commonest = document["types"]["top"][0]
-    return f"{document['process']['rss'] / 1e6:.0f} MB resident, {commonest['count']:,} {commonest['type']} objects"
+    return f"{resident}, {commonest['count']:,} {commonest['type']} objects"
 
 
 def _tasks(answer: httpx.Response) -> str:
