@@ -132,7 +132,9 @@ def print_line(label: str, what: str, asked: list[Asked]) -> None:
     words = [
         last.get("error", {}).get("message"),
         last.get("types", {}).get("skipped"),
-        f"looked at {last['looked_at']:,}, found {last['found']:,}" if "found" in last else None,
+        f"looked at {last['looked_at']:,}, found {last['found']:,}, ended: {last['ended']}"
+        if "found" in last
+        else None,
         last.get("ended"),
     ]
     detail = next((word for word in words if word), "")

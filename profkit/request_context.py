@@ -89,7 +89,8 @@ def parse_traceparent(header: bytes) -> tuple[str, str, str] | None:
     if found is None:
         return None
     rest = header[found.end() :]
-    if rest and (header.startswith(b"00") or not rest.startswith(b"-")):
+    # A comma is where a server has made one of two.
+    if rest and (header.startswith(b"00") or not rest.startswith(b"-") or b"," in rest):
         return None
     trace_id, parent_id, flags = found.groups()
     # Only the flag this version knows (sampled) is passed on.

@@ -62,8 +62,7 @@ class RouteNames:
 
 def environ_name(environ: dict[str, Any]) -> str:
     """Return the name of a WSGI request: `GET /users/<int:id>` of a Flask application, or with what it told itself."""
-    template = note_route(environ)
-    return f"{_method(environ.get('REQUEST_METHOD'))} {template or UNMATCHED}"
+    return f"{_method(environ.get('REQUEST_METHOD'))} {note_route(environ) or UNMATCHED}"
 
 
 def note_route(environ: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ class Body:
 
     def __iter__(self) -> Iterator[bytes]:
         request, body = self._request, self._body
-        request.begin_body()
+        request.begun = True
         root = id(_getframe())
         chunks: Iterator[bytes] | None = None
         while True:
@@ -41,7 +41,7 @@ class Body:
                 request.leave(entered)
             yield chunk
             del chunk  # the server has let go of it
-        request.exhaust()
+        request.exhausted = True
         if not hasattr(body, "close"):
             request.finish()
 
@@ -65,9 +65,9 @@ class ListBody(SizedBody):
     __slots__ = ()
 
     def __iter__(self) -> Iterator[bytes]:
-        self._request.begin_body()
+        self._request.begun = True
         yield from self._body
-        self._request.exhaust()
+        self._request.exhausted = True
         self._request.finish()
 
     def close(self) -> None:

@@ -28,40 +28,20 @@ class RequestOperation(Operation):
     Between two steps the thread is the server's, which sends what it was given: that is part of the request too.
     """
 
-    __slots__ = ("_inner",)
+    __slots__ = ()
     outside = "[sending the answer]"
-
-    _inner: Operation | None
 
     def start(self, root: int) -> Token[Operation | None] | None:
         """Begin, with the first step, whose stack starts at the frame with the id `root`."""
-        self._inner = None
         self.begin(root)
         return self._token
-
-    def step_in(self, root: int) -> Token[Operation | None]:
-        """Begin another step, perhaps in another thread or context."""
-        self.thread = this.thread
-        self.root = root
-        inner = self._inner
-        return current.set(self if inner is None or inner.ended else inner)
-
-    def step_out(self, token: Token[Operation | None]) -> None:
-        """End a step. The operation stays in flight, and is nobody's current one."""
-        self.root = 0
-        inner = current.get()
-        self._inner = None if inner is self else inner  # a body may yield within an operation of its own
-        try:
-            current.reset(token)
-        except (ValueError, RuntimeError):  # in another context than it began in; or interrupted here before
-            pass
 
     def stop(self) -> None:
         """End the operation, after its last step."""
         try:
             self.ended = ended = perf_counter()
             self.profiler.registry.discard(self)
-            self._token = self._inner = None
+            self._token = None
             self.settle(self.profiler, ended - self.started)
         except BaseException:
             self.take_back()
@@ -73,9 +53,10 @@ class Request:
 
     A context variable that stayed set while the server sends would be there for the thread's next request if the server
     forgot to close this one. `context` is None where another tracker has one, `operation` where no profiler is at work.
+    `begun` and `exhausted` tell how far the server is with the body.
     """
 
-    __slots__ = ("__weakref__", "_begun", "_context", "_exhausted", "_status", "environ", "operation")
+    __slots__ = ("__weakref__", "_context", "_inner", "_status", "begun", "environ", "exhausted", "operation")
 
     def __init__(
         self, environ: WSGIEnvironment, context: RequestContext | None, operation: RequestOperation | None
@@ -83,7 +64,8 @@ class Request:
         self.environ = environ
         self.operation = operation
         self._context = context
-        self._begun = self._exhausted = False
+        self._inner: Operation | None = operation
+        self.begun = self.exhausted = False
         self._status = 0
 
     def call(self, app: WSGIApplication, start_response: StartResponse) -> Iterable[bytes]:
@@ -125,29 +107,36 @@ class Request:
 
         return answer
 
+    # Both are written out: a stream has two of them for each chunk.
     def enter(self, root: int) -> Entered:
-        """Set what belongs to the request for one step of its body; `root` is the id of the frame it starts at."""
+        """Set what belongs to the request for one step of its body, perhaps in another thread or context.
+
+        `root` is the id of the frame that the step starts at.
+        """
         context = None if self._context is None else request_context.set(self._context)
         operation = self.operation
         if operation is None or operation.ended:
             return context, None
-        return context, operation.step_in(root)
+        operation.thread = this.thread
+        operation.root = root
+        inner = self._inner
+        return context, current.set(operation if inner is None or inner.ended else inner)
 
     def leave(self, entered: Entered) -> None:
-        """Take back what `enter` has set."""
+        """Take back what `enter` has set. The operation stays in flight, and is nobody's current one."""
         context, token = entered
         if token is not None and self.operation is not None:
-            self.operation.step_out(token)
+            self.operation.root = 0
+            self._inner = current.get()  # a body may yield within an operation of its own
+            try:
+                current.reset(token)
+            except (
+                ValueError,
+                RuntimeError,
+            ):  # in another context than it began in; or interrupted here before
+                pass
         if context is not None:
             end(context)
-
-    def begin_body(self) -> None:
-        """Note that the server asks for the body."""
-        self._begun = True
-
-    def exhaust(self) -> None:
-        """Note that the server has had all of the body."""
-        self._exhausted = True
 
     def fail(self, error: BaseException) -> None:
         """Note an exception of the application."""
@@ -198,7 +187,7 @@ class Request:
 
     def _outcome(self) -> Status:
         # The server stopped in the midst of the body: the client has left.
-        if self._begun and not self._exhausted and self.environ.get("REQUEST_METHOD") != "HEAD":
+        if self.begun and not self.exhausted and self.environ.get("REQUEST_METHOD") != "HEAD":
             return Status.CANCELLED
         # What the application raised reaches no middleware: its framework answers it.
         return Status.ERROR if self._status >= _SERVER_ERROR else Status.OK

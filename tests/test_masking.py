@@ -111,6 +111,9 @@ def test_what_is_no_secret_is_shown_as_it_is(key: str, value: object) -> None:
         ("https://x.example/a?X-Amz-Signature=p4ss", "https://x.example/a?X-Amz-Signature=***"),
         ("https%3A%2F%2Fu%3Ap4ss%40h%2Fdb", "https://***@h/db"),
         ("next=https%253A%252F%252Fu%253Ap4ss%2540h", "next=https://***@h"),
+        ("redis://:p4%20%22%2F%40ss@cache:6379/0", "redis://:***@cache:6379/0"),
+        ('x {"Cookie": "p4\\"/&ss", "b": 1} y', 'x {"Cookie": ***, "b": 1} y'),
+        ("x {'Authorization': 'p4\\'ss', 'b': 1} y", "x {'Authorization': ***, 'b': 1} y"),
         ("host=h password=p4ss user=x", "host=h password=*** user=x"),
         ("host=h password='p4ss p4ss' user=x", "host=h password=*** user=x"),
         ("Server=h;Password=p4ss;Database=x", "Server=h;Password=***;Database=x"),
@@ -150,6 +153,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
         "ASIAIOSFODNN7EXAMPLE", "glpat-abcdefghijklmnopqrst", "npm_abcdefghijklmnopqrst", "hf_abcdefghijklmnopqrst",
         "AIzaSyabcdefghijklmnopqrstuvwxyz", "whsec_abcdefghijkl", "hvs.abcdefghijklmnopqrst", JWT, RANDOM,
         "dckr_pat_abcdefghijklmnopqr", "SG.abcdefghijkl.abcdefghijkl", "d41d8cd98f00b204e9800998ecf8427e",
+        "/HWAztFwE+DTGwcTS8i+Gl/vb8qx3iJPiTbt7lohyVY+XHtg",
         "123456789:abcdefghijklmnopqrstuvwxyzabcdefghi", base64.b64encode(bytes(range(7, 247, 5))).decode(),
     ],
 )  # fmt: skip

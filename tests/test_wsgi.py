@@ -492,6 +492,24 @@ def test_a_step_in_another_context_or_thread_is_the_requests_too(
     assert [one.status for one in kept] == [Status.CANCELLED]
 
 
+def test_a_stream_that_moves_to_another_thread_is_seen_there(
+    profiler: PerformanceProfiler, kept: list[Profile]
+) -> None:
+    def chunks() -> Iterator[bytes]:
+        time.sleep(0.3)
+        yield b"x"
+
+    body: Any = ProfilingMiddleware(answering(chunks()), profiler)(environ_of(), Answers())
+    thread = threading.Thread(target=list, args=(body,))
+    thread.start()
+    thread.join(10)
+    body.close()
+    assert profiler.flush()
+    (profile,) = kept
+    assert "chunks" in {frame.qualname.rpartition(".")[2] for frame in profile.frames}
+    assert profile.sampling.unobserved < 0.15
+
+
 def test_an_operation_within_a_stream_goes_on_over_its_chunks(
     profiler: PerformanceProfiler, kept: list[Profile]
 ) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from benchmarks.debug.served import server
 from benchmarks.guards.measuring import Measurement, spread
 
-PAIRS = 7
-SECONDS = 4.0
+PAIRS = 11
+SECONDS = 3.0
 _ROOT = Path(__file__).resolve().parents[2]
 
 

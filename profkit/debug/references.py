@@ -6,34 +6,33 @@ import gc
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
-from typing import Any
+from typing import Any, cast
 
 from profkit.debug.typenames import kind_of
 
 PART = 5_000
 """Items at a time; containers that have no more are asked for all at once."""
 
-_Iterate = Callable[[Any], Iterable[object]]
+_DICT = cast("Any", dict)  # a subclass may have methods of its own
+_Size = Callable[[Any], int]
+_Items = Callable[[Any], Iterable[object]]
 
 
-def _of_dict(item: dict[object, object]) -> Iterable[object]:
-    return chain(dict[object, object].values(item), dict[object, object].keys(item))
+def _of_dict(item: object) -> Iterable[object]:
+    return chain(_DICT.values(item), _DICT.keys(item))
 
 
-def _of_defaultdict(item: defaultdict[object, object]) -> Iterable[object]:
+def _of_defaultdict(item: Any) -> Iterable[object]:  # noqa: ANN401 - a defaultdict of anything
     return chain([item.default_factory], _of_dict(item))
 
 
+_SIZE, _ITEMS, _DICT_SIZE = cast("_Size", len), cast("_Items", iter), cast("_Size", _DICT.__len__)
 # By identity: a metaclass may have a `__hash__` that runs code. Of other kinds it is not known what they refer to.
-_KINDS: dict[int, tuple[Callable[[Any], int], _Iterate]] = {
-    id(list): (len, iter),
-    id(tuple): (len, iter),
-    id(set): (len, iter),
-    id(frozenset): (len, iter),
-    id(deque): (len, iter),
-    id(dict): (len, _of_dict),
-    id(OrderedDict): (dict.__len__, _of_dict),
-    id(defaultdict): (dict.__len__, _of_defaultdict),
+_KINDS: dict[int, tuple[_Size, _Items]] = {
+    **{id(kind): (_SIZE, _ITEMS) for kind in (list, tuple, set, frozenset, deque)},
+    id(dict): (_SIZE, _of_dict),
+    id(OrderedDict): (_DICT_SIZE, _of_dict),
+    id(defaultdict): (_DICT_SIZE, _of_defaultdict),
 }
 
 

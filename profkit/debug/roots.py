@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Literal, NamedTuple, cast
@@ -14,6 +15,9 @@ from profkit.sampling.loops import loops_with_tasks
 
 RootKind = Literal["module", "frame", "event loop"]
 _MOST_FRAMES = 500
+_TRIES = 10
+_TURN = 0.0001
+_SUSPENDED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _MOST_LOCALS = 1000
 _SHARING = frozenset({"locals", "vars", "dir", "eval", "exec", "f_locals", "_getframe", "currentframe"})
 """Names by which a function may have got hold of the dict of its own variables."""
@@ -41,18 +45,36 @@ def roots() -> Iterator[Root]:
 
 def _frames() -> Iterator[Root]:
     """Yield what runs in other threads than this one, whose locals are of profkit."""
-    this = threading.get_ident()
-    frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # documented
-    for thread, innermost in frames.items():
-        frame: FrameType | None = None if thread == this else innermost
-        for _ in range(_MOST_FRAMES):
-            if frame is None:
-                break
-            code = frame.f_code
+    stacks: list[list[FrameType]] = []
+    for _ in range(_TRIES):
+        time.sleep(_TURN)  # a whole turn is left then, in which no other thread goes on
+        stacks = _stacks()
+        if not any(_is_cut(stack[-1]) for stack in stacks):
+            break
+    while stacks:
+        for frame in stacks.pop():
             held = _locals(frame)
             if held:
-                yield Root("frame", "builtins.frame", code.co_qualname, held)
-            frame = frame.f_back
+                yield Root("frame", "builtins.frame", frame.f_code.co_qualname, held)
+
+
+def _stacks() -> list[list[FrameType]]:
+    """Return the frames of each thread, the innermost first."""
+    this = threading.get_ident()
+    frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # documented
+    stacks: list[list[FrameType]] = []
+    for thread, innermost in frames.items():
+        if thread != this:
+            stack = [innermost]
+            while (outer := stack[-1].f_back) is not None and len(stack) < _MOST_FRAMES:
+                stack.append(outer)
+            stacks.append(stack)
+    return stacks
+
+
+def _is_cut(outermost: FrameType) -> bool:
+    """Tell whether a coroutine or generator was suspended while its callers were looked for; it has none then."""
+    return bool(outermost.f_code.co_flags & _SUSPENDED)
 
 
 def _locals(frame: FrameType) -> list[tuple[str | None, object]]:

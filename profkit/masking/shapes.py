@@ -28,7 +28,7 @@ def is_number(text: str) -> bool:
 
 def may_show(kind: Kind, value: str) -> bool:
     """Whether a value, quoted or not, is shown though its key is of `kind`; one that is masked stays as it is."""
-    bare = value.strip("\"'\\,;)]}")
+    bare = value.strip("\"'\\,;)]} ")
     if bare.rstrip("/>") == MASK:
         return True
     return (

@@ -422,6 +422,7 @@ def test_operations_in_flight_are_listed_with_their_stacks(captured: Any) -> Non
     thread = threading.Thread(target=waits, name="worker")
     thread.start()
     ready.wait()
+    time.sleep(0.1)  # it has been running until now
     (one,) = captured.profiler.in_flight()
     go.set()
     thread.join()

@@ -7,6 +7,7 @@ import gc
 import sys
 import threading
 import time
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -17,6 +18,8 @@ import pytest
 from profkit.debug.backrefs import BackrefsReport, find_backrefs, held_by
 from profkit.debug.drawing import svg_of
 from profkit.debug.edges import attribute, namespace
+from profkit.debug.references import PART, references
+from profkit.debug.roots import roots
 from profkit.masking import masker
 
 SECRET = "sk-live_abcdefghijklmnopqrstuvwxyz012345"
@@ -221,6 +224,35 @@ def test_what_only_a_suspended_task_holds_is_found() -> None:
     assert ways(report)[0][-1] == NAME
 
 
+def test_every_frame_of_a_busy_event_loop_is_a_root() -> None:
+    """A coroutine that is suspended while its callers are looked for has none then."""
+
+    async def turn() -> None:
+        for _ in range(50):
+            time.sleep(0.0002)  # noqa: ASYNC251 - where others get their turn
+            await asyncio.sleep(0)
+
+    def names() -> list[bool]:
+        found = [
+            any(root.name.endswith("outermost_of_all") for root in roots() if root.kind == "frame")
+            for _ in range(20)
+        ]
+        stop.set()
+        return found
+
+    async def main() -> list[bool]:
+        looking = asyncio.create_task(asyncio.to_thread(names))
+        while not stop.is_set():
+            await asyncio.gather(*(turn() for _ in range(10)))
+        return await looking
+
+    def outermost_of_all() -> list[bool]:
+        return asyncio.run(main())
+
+    stop = threading.Event()
+    assert outermost_of_all() == [True] * 20
+
+
 def test_garbage_has_no_root_and_it_says_so() -> None:
     gc.disable()
     try:
@@ -303,6 +335,28 @@ def test_names_are_read_without_code() -> None:
     assert namespace(box) is box.__dict__
     assert namespace(Slots(1)) is None
     assert namespace(leaf) == {}
+
+
+def test_large_containers_come_in_parts_and_whole_if_they_change() -> None:
+    leaves = [[number] for number in range(3 * PART)]
+    factory = defaultdict(list, enumerate(leaves))
+    kinds: list[Any] = [leaves, tuple(leaves), deque(leaves), dict(enumerate(leaves)), factory]
+    kinds += [OrderedDict(enumerate(leaves)), set(map(id, leaves)), frozenset(map(id, leaves))]
+    for kind in kinds:
+        parts = list(references(kind))
+        assert len(parts) > 2
+        assert max(map(len, parts)) <= PART
+        known = {id(one) for part in parts for one in part}
+        assert known >= {
+            id(one) for one in gc.get_referents(kind) if gc.is_tracked(one) and type(one) is list
+        }
+    assert [list] in [part[:1] for part in references(factory)]
+    changing = dict(enumerate(leaves))
+    walk = references(changing)
+    next(walk)
+    changing[-1] = [1]
+    assert max(len(part) for part in walk) > 3 * PART
+    assert len(list(references(leaves[:10]))) == 1
 
 
 def test_a_search_ends_by_size_by_time_and_when_its_caller_leaves() -> None:

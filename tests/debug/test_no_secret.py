@@ -31,6 +31,9 @@ from profkit.asgi import RequestTracker
 from profkit.debug import CallableAuth, DebugContext, DiagnosticEndpoints, HealthChecker, Principal, Scope
 from profkit.debug.endpoints import ROUTES
 from profkit.debug.forms import FORMS
+from profkit.debug.summary import summary
+from profkit.faults import Faults
+from profkit.masking import masker
 from profkit.requests import RequestContext, request_context
 from profkit_storage.memory import MemoryStorage
 from tests.debug.secret_shapes import ENCODED_KEYS, SECRET_KEYS, Maker, found_in
@@ -266,7 +269,7 @@ SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 SEEDS = (Phase.explicit, Phase.generate)  # a seed has nothing to be made smaller
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=SLOW, phases=SEEDS)
+@settings(max_examples=6, deadline=None, suppress_health_check=SLOW, phases=SEEDS)
 @given(st.integers(0, 2**64))
 def test_no_route_and_no_log_record_tells_a_secret(records: list[logging.LogRecord], seed: int) -> None:
     maker = Maker(seed)
@@ -303,3 +306,63 @@ def test_no_configuration_of_any_shape_tells_a_secret(seed: int) -> None:
     shapes = [config, {"a": config}, [config], lambda: config, Held("", "", config)]
     report = DebugContext(config=maker.random.choice(shapes)).configuration()
     assert not found_in(json.dumps(report["application"]).encode(), maker.made)
+
+
+def test_what_a_callback_raises_is_logged_with_its_traceback_and_without_its_secret(
+    records: list[logging.LogRecord],
+) -> None:
+    address = "redis://:hunter2@cache:6379"
+
+    def fails(profile: object) -> None:
+        raise ConnectionError(f"no way to {address}") from KeyError(address)
+
+    profiler = PerformanceProfiler(Settings(on_profile=fails, threshold=0.0))
+    with profiler.operation("work"):
+        pass
+    assert profiler.flush(30)
+    profiler.shutdown(30)
+    (record,) = [one for one in records if one.exc_info]
+    written = logging.Formatter().format(record)
+    assert "ConnectionError: no way to redis://:***@cache:6379" in written
+    assert "in fails" in written
+    assert "hunter2" not in written
+
+
+def test_a_detail_that_is_an_exception_is_masked(records: list[logging.LogRecord]) -> None:
+    faults = Faults()
+    faults.add("not_configured", ValueError("storage='s3://key:hunter2@bucket' is not allowed"))
+    faults.add("shut_down", "postgresql://app:hunter2@db/shop")
+    texts = [one.getMessage() for one in records]
+    assert texts == [
+        "profkit: not_configured: storage='s3://key:***@bucket' is not allowed",
+        "profkit: shut_down: postgresql://app:***@db/shop",
+    ]
+
+
+def test_names_of_threads_and_tasks_are_masked_in_a_capture() -> None:
+    leave = threading.Event()
+    name = "feed redis://:hunter2@cache:6379"
+    thread = threading.Thread(target=lambda: leave.wait(20), name=name)
+    thread.start()
+    profiler = PerformanceProfiler()
+    try:
+        profile = profiler.capture(0.1)
+    finally:
+        leave.set()
+        thread.join(10)
+    shown = "thread feed redis://:***@cache:6379"
+    assert shown in {branch.name for branch in profile.branches}
+    assert f"[{shown}]" in {frame.qualname for frame in profile.frames}
+    assert "hunter2" not in repr(profile)
+
+
+def test_a_version_that_is_a_commit_stays_readable() -> None:
+    commit = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b"
+    kept: list[Any] = []
+    profiler = PerformanceProfiler(Settings(on_profile=kept.append, threshold=0.0, version=commit))
+    with profiler.operation("work"):
+        pass
+    assert profiler.flush(30)
+    profiler.shutdown(30)
+    assert kept[0].version == commit
+    assert summary(kept[0], masker)["version"] == commit
