@@ -14,7 +14,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from types import CodeType, FrameType, FunctionType, ModuleType, TracebackType
 from typing import Final, cast
 from weakref import ReferenceType
@@ -30,6 +31,8 @@ MOST_FOUND: Final = 200
 _WIDEST = 1_000
 """A container with more in it holds the application's data, and is passed over."""
 _AT_A_TIME = 16
+_MOST_AT_ONCE = 20_000
+"""So many objects wait to be looked at: a collection goes through the list of them, and everything stands still."""
 _WORK, _PAUSE = 0.002, 0.0001
 """Seconds after which other threads have their turn."""
 _CONTAINERS = (dict, list, tuple, set, frozenset, deque)
@@ -129,8 +132,12 @@ class Walk:
         known = self._passes.get(id(kind))
         if known is None:
             known = self._passes[id(kind)] = kind, self._way(kind)
-        if known[1](one):
+        if not known[1](one):
+            return
+        if len(following) < _MOST_AT_ONCE:
             following.append(one)
+        else:
+            self.complete = False
 
     def _way(self, kind: type) -> Callable[[object], bool]:
         """Return what tells whether the walk goes on through an object of a type."""
@@ -139,13 +146,9 @@ class Walk:
         if kind is FunctionType:
             return _is_closure
         if _derives(kind, type):
-            return self._is_own_class
+            return partial(_is_of, self.own)
         container = next((one for one in _CONTAINERS if _derives(kind, one)), None)
         return _always if container is None else _narrow(container)
-
-    def _is_own_class(self, kind: object) -> bool:
-        module = _module(cast("type", kind))
-        return type(module) is str and module in self.own
 
 
 def _never(_: object) -> bool:
@@ -154,6 +157,12 @@ def _never(_: object) -> bool:
 
 def _always(_: object) -> bool:
     return True
+
+
+def _is_of(modules: Mapping[str, object], kind: object) -> bool:
+    """Tell whether a class is of one of some modules. No method: a walk must end with its last reference."""
+    module = _module(cast("type", kind))
+    return type(module) is str and module in modules
 
 
 def _is_closure(function: object) -> bool:

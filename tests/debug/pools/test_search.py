@@ -165,6 +165,20 @@ def test_what_was_found_is_not_kept_alive_and_searched_once_a_minute(shop: Any) 
     assert ours(search(reader)) == []
 
 
+def test_nothing_of_a_walk_is_left_for_the_collector(shop: Any) -> None:
+    # It would keep alive what it met, and be gone through by the collections of the application.
+    shop.Database = type("Database", (), {"engine": engine(), "__module__": SHOP})
+    gc.disable()
+    try:
+        made = walk.Walk({id(sqlalchemy.Engine)})
+        made.go()
+        left = weakref.ref(made)
+        del made
+        assert left() is None
+    finally:
+        gc.enable()
+
+
 def test_later_searches_are_not_waited_for(shop: Any, until: Any) -> None:
     reader = PoolReader(within=20, every=0.0)
     assert ours(search(reader)) == []
