@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from profkit.debug import DiagnosticEndpoints, Token, TokenAuth
-from profkit.debug.census import listing, recent_census
+from profkit.debug.memory.census import listing, recent_census
 
 TOKEN = "benchmark-0123456789abcdef"
 OBJECTS = (2_000_000,)

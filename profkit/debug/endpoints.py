@@ -26,7 +26,7 @@ from profkit.debug.gate import Gate, answer_404
 from profkit.debug.health import HealthChecker
 from profkit.debug.jobs import Jobs
 from profkit.debug.live import ROUTES as LIVE
-from profkit.debug.memory_routes import ROUTES as MEMORY
+from profkit.debug.memory.routes import ROUTES as MEMORY
 from profkit.debug.openapi import ROUTES as OPENAPI
 from profkit.debug.pages import Pages
 from profkit.debug.probes import ROUTES as HEALTH

@@ -15,11 +15,11 @@ from xml.etree import ElementTree as ET
 import orjson
 import pytest
 
-from profkit.debug.backrefs import BackrefsReport, find_backrefs, held_by
-from profkit.debug.drawing import svg_of
-from profkit.debug.edges import attribute, namespace
-from profkit.debug.references import PART, references
-from profkit.debug.roots import roots
+from profkit.debug.memory.backrefs import BackrefsReport, find_backrefs, held_by
+from profkit.debug.memory.drawing import svg_of
+from profkit.debug.memory.edges import attribute, namespace
+from profkit.debug.memory.references import PART, references
+from profkit.debug.memory.roots import roots
 from profkit.masking import masker
 
 SECRET = "sk-live_abcdefghijklmnopqrstuvwxyz012345"

@@ -15,13 +15,12 @@ from typing import Any
 import orjson
 import pytest
 
-from profkit.debug import census, collector, footprint, memory, snapshots
-from profkit.debug.census import recent_census, take_census
-from profkit.debug.footprint import heap_memory
-from profkit.debug.holds import Cost, TooLarge, held
-from profkit.debug.memory import memory_report
-from profkit.debug.single import Recent
-from profkit.debug.typenames import own_name, shown_name, type_name
+from profkit.debug.memory import census, collector, footprint, memory_report, report, snapshots
+from profkit.debug.memory.census import recent_census, take_census
+from profkit.debug.memory.footprint import heap_memory
+from profkit.debug.memory.holds import Cost, TooLarge, held
+from profkit.debug.memory.single import Recent
+from profkit.debug.memory.typenames import own_name, shown_name, type_name
 from profkit.masking import masker
 from profkit_storage.errors import ConfigurationError
 
@@ -29,9 +28,9 @@ from profkit_storage.errors import ConfigurationError
 @pytest.fixture(autouse=True)
 def untraced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Fresh counts and costs, limits that a busy machine does not reach, and no tracing left on by a test."""
-    for module in (census, collector, memory):
+    for module in (census, collector, report):
         monkeypatch.setattr(module, "LOOK_LIMIT", 60.0)
-    for one in (recent_census, memory._traced_lines, census.listing, snapshots._cost, footprint._walking):
+    for one in (recent_census, report._traced_lines, census.listing, snapshots._cost, footprint._walking):
         one.forget()
     assert not tracemalloc.is_tracing()
     yield
@@ -261,7 +260,7 @@ def test_the_applications_own_tracing_is_shown_if_it_is_cheap() -> None:
         assert found["lines"][0]["file"].endswith("test_memory.py")
         assert found["lines"][0]["size_bytes"] >= 3_000_000
         assert found["stall_seconds"] > 0
-        memory._traced_lines.forget()
+        report._traced_lines.forget()
         snapshots._cost.learn(1, 1.0)
         found = memory_report()["tracemalloc"]
         assert found["lines"] == []

@@ -18,16 +18,15 @@ from typing import Any, Self
 import orjson
 import pytest
 
-from profkit.debug import census, collector, snapshots, tracing
-from profkit.debug.allocations import short_path
-from profkit.debug.backrefs import find_backrefs
-from profkit.debug.census import recent_census
-from profkit.debug.collector import collect_garbage
-from profkit.debug.growth import measure_growth
-from profkit.debug.holds import TooLarge
-from profkit.debug.memory import memory_report
-from profkit.debug.single import Busy, memory_job
-from profkit.debug.tracing import Disturbed, trace_memory
+from profkit.debug.memory import census, collector, memory_report, snapshots, tracing
+from profkit.debug.memory.allocations import short_path
+from profkit.debug.memory.backrefs import find_backrefs
+from profkit.debug.memory.census import recent_census
+from profkit.debug.memory.collector import collect_garbage
+from profkit.debug.memory.growth import measure_growth
+from profkit.debug.memory.holds import TooLarge
+from profkit.debug.memory.single import Busy, memory_job
+from profkit.debug.memory.tracing import Disturbed, trace_memory
 from profkit_storage.errors import ConfigurationError, ProfkitError
 
 
@@ -321,7 +320,7 @@ def test_a_fork_within_a_trace_neither_traces_nor_is_busy() -> None:
     code = """
 import os, threading, tracemalloc
 from profkit.debug.memory import memory_report
-from profkit.debug.tracing import trace_memory
+from profkit.debug.memory.tracing import trace_memory
 stop = threading.Event()
 thread = threading.Thread(target=trace_memory, args=(30,), kwargs={"stop": stop})
 thread.start()

@@ -17,10 +17,11 @@ import pytest
 from playwright.sync_api import Browser
 from starlette.testclient import TestClient
 
-from profkit.debug import DiagnosticEndpoints, census, collector
-from profkit.debug.census import recent_census
-from profkit.debug.single import memory_job
-from profkit.debug.tracing import trace_memory
+from profkit.debug import DiagnosticEndpoints
+from profkit.debug.memory import census, collector
+from profkit.debug.memory.census import recent_census
+from profkit.debug.memory.single import memory_job
+from profkit.debug.memory.tracing import trace_memory
 
 Headers = Callable[..., dict[str, str]]
 Serve = Callable[..., AbstractContextManager[httpx.Client]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from profkit.debug.backrefs import BackrefsReport, Chain, Hop, held_by
+from profkit.debug.memory.backrefs import BackrefsReport, Chain, Hop, held_by
 
 _WIDTH, _HEIGHT = 320, 46
 _GAP, _MARGIN = 40, 24

@@ -10,11 +10,11 @@ from typing import Literal, NamedTuple, TypedDict
 
 import psutil
 
-from profkit.debug.allocations import ChangedLine, ChangedTraceback, Tally, Trace
-from profkit.debug.bounds import check_count, check_seconds
-from profkit.debug.holds import held
-from profkit.debug.single import memory_job
-from profkit.debug.snapshots import is_full, take_snapshot, traces_expected
+from profkit.debug.memory.allocations import ChangedLine, ChangedTraceback, Tally, Trace
+from profkit.debug.memory.bounds import check_count, check_seconds
+from profkit.debug.memory.holds import held
+from profkit.debug.memory.single import memory_job
+from profkit.debug.memory.snapshots import is_full, take_snapshot, traces_expected
 from profkit_storage.errors import ProfkitError
 
 MAX_LINES = 500

@@ -6,12 +6,12 @@ import threading
 import time
 from typing import Literal, TypedDict
 
-from profkit.debug.bounds import check_count, check_seconds
-from profkit.debug.census import JOB_LIMIT, Census, recent_census, take_census
-from profkit.debug.collector import JOB_LIMIT as COLLECT_LIMIT
-from profkit.debug.collector import OLDEST, collect_now
-from profkit.debug.single import memory_job
-from profkit.debug.typenames import shown_name, type_name
+from profkit.debug.memory.bounds import check_count, check_seconds
+from profkit.debug.memory.census import JOB_LIMIT, Census, recent_census, take_census
+from profkit.debug.memory.collector import JOB_LIMIT as COLLECT_LIMIT
+from profkit.debug.memory.collector import OLDEST, collect_now
+from profkit.debug.memory.single import memory_job
+from profkit.debug.memory.typenames import shown_name, type_name
 from profkit.masking import Masker
 from profkit.masking import masker as default_masker
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 import tracemalloc
 from typing import NamedTuple, TypedDict
 
-from profkit.debug.allocations import AllocatedLine, Tally
-from profkit.debug.bounds import check_count
-from profkit.debug.census import Census, TypeCount, commonest, recent_census
-from profkit.debug.collector import CollectorReport, collector_report
-from profkit.debug.footprint import HeapMemory, ProcessMemory, heap_memory, process_memory
-from profkit.debug.holds import LOOK_LIMIT, TooLarge
-from profkit.debug.single import Recent, memory_job
-from profkit.debug.snapshots import take_snapshot, traces_expected
-from profkit.debug.typenames import shown_name
+from profkit.debug.memory.allocations import AllocatedLine, Tally
+from profkit.debug.memory.bounds import check_count
+from profkit.debug.memory.census import Census, TypeCount, commonest, recent_census
+from profkit.debug.memory.collector import CollectorReport, collector_report
+from profkit.debug.memory.footprint import HeapMemory, ProcessMemory, heap_memory, process_memory
+from profkit.debug.memory.holds import LOOK_LIMIT, TooLarge
+from profkit.debug.memory.single import Recent, memory_job
+from profkit.debug.memory.snapshots import take_snapshot, traces_expected
+from profkit.debug.memory.typenames import shown_name
 from profkit.masking import Masker
 from profkit.masking import masker as default_masker
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import Any, cast
 
-from profkit.debug.typenames import kind_of
+from profkit.debug.memory.typenames import kind_of
 
 PART = 5_000
 """Items at a time; containers that have no more are asked for all at once."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Literal, NamedTuple, cast
 
-from profkit.debug.typenames import own_name, type_name
+from profkit.debug.memory.typenames import own_name, type_name
 from profkit.sampling.loops import loops_with_tasks
 
 RootKind = Literal["module", "frame", "event loop"]

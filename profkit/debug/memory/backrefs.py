@@ -6,13 +6,13 @@ import threading
 import time
 from typing import TypedDict
 
-from profkit.debug.bounds import check_count, check_seconds
-from profkit.debug.edges import attribute, namespace, shown_key
-from profkit.debug.references import references
-from profkit.debug.retention import Ended, Search, Way
-from profkit.debug.roots import RootKind, roots
-from profkit.debug.single import memory_job
-from profkit.debug.typenames import kind_of, own_name, shown_name, type_name
+from profkit.debug.memory.bounds import check_count, check_seconds
+from profkit.debug.memory.edges import attribute, namespace, shown_key
+from profkit.debug.memory.references import references
+from profkit.debug.memory.retention import Ended, Search, Way
+from profkit.debug.memory.roots import RootKind, roots
+from profkit.debug.memory.single import memory_job
+from profkit.debug.memory.typenames import kind_of, own_name, shown_name, type_name
 from profkit.masking import Masker
 from profkit.masking import masker as default_masker
 

@@ -14,9 +14,9 @@ from array import array
 from collections import Counter, deque
 from typing import Any, Literal, NamedTuple
 
-from profkit.debug.references import comes_in_parts, is_large, references
-from profkit.debug.roots import Root, RootKind, roots
-from profkit.debug.typenames import kind_of, type_name
+from profkit.debug.memory.references import comes_in_parts, is_large, references
+from profkit.debug.memory.roots import Root, RootKind, roots
+from profkit.debug.memory.typenames import kind_of, type_name
 
 Ended = Literal["all", "time", "size", "caller left"]
 _MOST_STEPS = 40

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tracemalloc
 from typing import Any, cast
 
-from profkit.debug.allocations import Trace
-from profkit.debug.holds import Cost, held
+from profkit.debug.memory.allocations import Trace
+from profkit.debug.memory.holds import Cost, held
 
 _TRACE_BYTES = 60
 """What tracemalloc keeps of each block in its own table, in every version from 3.11 to 3.13."""

@@ -15,9 +15,9 @@ from itertools import chain
 from operator import call
 from typing import NamedTuple, TypedDict
 
-from profkit.debug.holds import LOOK_LIMIT, Cost, allocated_blocks, held
-from profkit.debug.single import Recent
-from profkit.debug.typenames import type_name
+from profkit.debug.memory.holds import LOOK_LIMIT, Cost, allocated_blocks, held
+from profkit.debug.memory.single import Recent
+from profkit.debug.memory.typenames import type_name
 
 JOB_LIMIT = 2.0
 """Seconds for which a count asked for by POST may stop the process."""

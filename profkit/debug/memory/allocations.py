@@ -23,10 +23,10 @@ _OURS = {
     tracemalloc.__file__,
     *(
         str(_HERE / f"{name}.py")
-        for name in ("allocations", "holds", "memory", "single", "snapshots", "tracing")
+        for name in ("allocations", "holds", "report", "single", "snapshots", "tracing")
     ),
 }
-_SAMPLER = str(_HERE.parent / "sampling") + os.sep  # it goes on during a trace
+_SAMPLER = str(_HERE.parents[1] / "sampling") + os.sep  # it goes on during a trace
 _MOST_FRAMES = 25
 _SLICE = 10_000
 _PAUSE = 0.0002

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from starlette.responses import Response
 
 from profkit.debug.answers import answer
-from profkit.debug.backrefs import (
+from profkit.debug.memory.backrefs import (
     DEFAULT_OBJECTS,
     MAX_CHAINS,
     MOST_OBJECTS,
@@ -17,20 +17,20 @@ from profkit.debug.backrefs import (
     find_backrefs,
     held_by,
 )
-from profkit.debug.bounds import MAX_SECONDS, MIN_SECONDS
-from profkit.debug.collector import OLDEST, CollectionReport, collect_garbage
-from profkit.debug.drawing import svg_of
-from profkit.debug.growth import MAX_TYPES, GrowthReport, measure_growth
-from profkit.debug.holds import TooLarge
-from profkit.debug.memory import MemoryReport
+from profkit.debug.memory.bounds import MAX_SECONDS, MIN_SECONDS
+from profkit.debug.memory.collector import OLDEST, CollectionReport, collect_garbage
+from profkit.debug.memory.drawing import svg_of
+from profkit.debug.memory.growth import MAX_TYPES, GrowthReport, measure_growth
+from profkit.debug.memory.holds import TooLarge
+from profkit.debug.memory.report import MemoryReport
+from profkit.debug.memory.single import Busy
+from profkit.debug.memory.tracing import MAX_FRAMES, MAX_LINES, Disturbed, TraceReport, trace_memory
 from profkit.debug.negotiation import HTML, JSON, SVG
 from profkit.debug.parameters import choice, flag, number, required, text, whole
 from profkit.debug.presence import while_there
 from profkit.debug.problems import Problem, busy
 from profkit.debug.routing import Call, DebugRoute
 from profkit.debug.scopes import Scope
-from profkit.debug.single import Busy
-from profkit.debug.tracing import MAX_FRAMES, MAX_LINES, Disturbed, TraceReport, trace_memory
 
 T = TypeVar("T")
 _JOB: Final = "memory job"

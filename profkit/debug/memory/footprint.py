@@ -13,8 +13,8 @@ from typing import TypedDict, cast
 
 import psutil
 
-from profkit.debug.holds import LOOK_LIMIT, Cost, TooLarge, allocated_blocks, held
-from profkit.debug.single import Recent
+from profkit.debug.memory.holds import LOOK_LIMIT, Cost, TooLarge, allocated_blocks, held
+from profkit.debug.memory.single import Recent
 
 _STATUS = {
     "VmHWM": "rss_peak_bytes",

@@ -8,9 +8,9 @@ from typing import Final, TypedDict
 
 import psutil
 
-from profkit.debug.footprint import MallocMemory, heap_memory
-from profkit.debug.holds import LOOK_LIMIT, Cost, TooLarge, allocated_blocks, held
-from profkit.debug.single import memory_job
+from profkit.debug.memory.footprint import MallocMemory, heap_memory
+from profkit.debug.memory.holds import LOOK_LIMIT, Cost, TooLarge, allocated_blocks, held
+from profkit.debug.memory.single import memory_job
 from profkit_storage.errors import ConfigurationError
 
 OLDEST: Final = 2
