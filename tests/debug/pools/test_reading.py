@@ -97,28 +97,26 @@ def our_threads() -> int:
     return sum(thread.name == "profkit-debug" for thread in threading.enumerate())
 
 
-def test_pools_that_hang_delay_neither_the_rest_nor_the_answer(let_go: threading.Event) -> None:
+def test_pools_that_hang_delay_neither_the_rest_nor_the_answer(let_go: threading.Event, until: Any) -> None:
     before = our_threads()
-    reader = PoolReader(within=0.6, patience=0.05)
+    reader = PoolReader(within=2.0, patience=0.05)
     hanging = {f"h{n}": engine(Hanging) for n in range(3)}
     pools = {"first": engine(), **hanging, "last": engine()}
     began = time.perf_counter()
     first, *hung, last = read(pools, reader)
-    assert time.perf_counter() - began < 3
+    assert time.perf_counter() - began < 6
     assert first["in_use"] == last["in_use"] == 0
-    assert {one["error"] for one in hung} == {"does not answer within 0.6 s"}
+    assert {one["error"] for one in hung} == {"does not answer within 2 s"}
     assert {one["kind"] for one in hung} == {"sqlalchemy.engine.base.Engine"}
     began = time.perf_counter()
     first, *hung, last = read(pools, reader)
-    assert time.perf_counter() - began < 0.5, "they are not asked again"
+    assert time.perf_counter() - began < 1.9, "they are not asked again"
     assert last["in_use"] == 0
     assert all(str(one["error"]).startswith("has not answered for") for one in hung)
     assert {one.pool.asked for one in hanging.values()} == {1}
-    assert our_threads() - before <= 3
+    until(lambda: our_threads() - before <= 3)
     let_go.set()
-    give_up = time.monotonic() + 10
-    while our_threads() > before and time.monotonic() < give_up:
-        time.sleep(0.01)
+    until(lambda: our_threads() <= before)
     assert [one["error"] for one in read(pools, reader)] == [None] * 5
 
 
@@ -131,7 +129,7 @@ def test_threads_that_hang_are_at_most_eight(let_go: threading.Event) -> None:
         errors = [str(one["error"]) for one in read(pools, reader)]
         assert our_threads() - before <= 8
         assert sum("not asked" in one for one in errors) == 12
-        assert time.perf_counter() - began < 4
+        assert time.perf_counter() - began < 8
     assert sum("has not answered" in one for one in errors) == 8
 
 
