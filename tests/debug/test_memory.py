@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import gc
 import subprocess
@@ -95,6 +96,23 @@ def test_sizes_collector_and_types() -> None:
     assert memory_report(types=0)["types"]["top"] == []
     for one in kept:
         del one.me
+
+
+def test_types_are_as_many_as_objgraph_counts() -> None:
+    # In a process of one thread: what objgraph lists makes others raise. And it asks every class for its name.
+    code = (
+        "import objgraph; from profkit.debug.memory.census import take_census\n"
+        "class Leaky: pass\n"
+        "kept = [Leaky() for _ in range(1_000)]\n"
+        "for one in kept: one.me = one\n"
+        "names = '__main__.Leaky', 'builtins.function', 'builtins.module', 'builtins.type', 'builtins.property'\n"
+        "ours, theirs = take_census(60.0).counts, objgraph.typestats(shortnames=False)\n"
+        "print([(ours[name], theirs[name]) for name in names])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    pairs = ast.literal_eval(done.stdout)
+    assert pairs[0] == (1_000, 1_000)
+    assert all(ours == theirs for ours, theirs in pairs)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the parts of RSS are Linux's")
