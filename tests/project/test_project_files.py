@@ -63,7 +63,7 @@ def test_the_version_is_the_newest_of_the_changelog():
 
 
 def test_the_extras_are_those_that_are_documented():
-    assert set(PROJECT["optional-dependencies"]) == {"web", "memory", "s3", "analyze", "all", "dask", "dev"}
+    assert set(PROJECT["optional-dependencies"]) == {"web", "s3", "analyze", "all", "dask", "dev"}
     assert PROJECT["requires-python"] == ">=3.11"
     assert {Requirement(text).name for text in PROJECT["dependencies"]} == {
         "pyinstrument",

@@ -1,4 +1,4 @@
-"""What `/debug/connections` costs, by `python -m benchmarks.debug_connections [OBJECTS ...]`.
+"""What `/debug/connections` costs, by `python -m benchmarks.debug.connections [OBJECTS ...]`.
 
 How long an answer takes and for how long the event loop stands still meanwhile: with 12 pools of as many kinds, 200
 sockets, and so many objects that the garbage collector tracks. Beside it, how long the loop stands still in the same
@@ -154,7 +154,7 @@ def row(count: int) -> None:
 
 def main() -> None:
     """Print a table, in milliseconds."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.debug_connections")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.debug.connections")
     parser.add_argument(
         "objects", nargs="*", type=int, default=OBJECTS, help="tracked objects, in so many rows"
     )

@@ -1,4 +1,4 @@
-"""What `/debug/memory` and its jobs cost, by `python -m benchmarks.debug_memory [OBJECTS ...]`.
+"""What `/debug/memory` and its jobs cost, by `python -m benchmarks.debug.memory [OBJECTS ...]`.
 
 How long an answer takes and for how long the event loop stands still meanwhile, with so many objects of the
 application's that the garbage collector tracks: made in order, and scattered in memory as they are after days. Beside
@@ -148,7 +148,7 @@ def print_line(label: str, what: str, asked: list[Asked]) -> None:
 
 def main() -> None:
     """Print a table, in milliseconds."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.debug_memory")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.debug.memory")
     parser.add_argument(
         "objects", nargs="*", type=int, default=OBJECTS, help="tracked objects, in so many parts"
     )

@@ -1,4 +1,4 @@
-"""What /debug/config costs with 500 settings and 200 distributions, by `python -m benchmarks.debug_config`.
+"""What /debug/config costs with 500 settings and 200 distributions, by `python -m benchmarks.debug.config`.
 
 How long an answer takes, as JSON and as a page, the first and later ones; and for how long the event loop that answers
 stood still meanwhile, beside the same loop with nothing to do. Exit code 1 if a limit does not hold.
@@ -129,7 +129,7 @@ def first_answers() -> tuple[Measurement, ...]:
     """The first answer of a process, which reads the distributions; each in a process of its own."""
     found: list[tuple[float, float, float]] = []
     for _ in range(FIRSTS):
-        command = [sys.executable, "-m", "benchmarks.debug_config", "first"]
+        command = [sys.executable, "-m", "benchmarks.debug.config", "first"]
         printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
         took, stall, used = map(float, printed.split())
         found.append((took, stall, used))
