@@ -15,12 +15,27 @@ from benchmarks.guards import GUARDS, OTHERS, Row, measuring
 
 
 def main() -> int:
-    """Measure each row and print a table of them."""
-    rows = _chosen()
+    """Measure the rows that were asked for."""
+    return print_rows(_chosen())
+
+
+def main_of(prog: str, rows: Sequence[Row]) -> int:
+    """Measure those of `rows` that the command line of `prog` names, all of them if it names none."""
+    every = {row.__name__: row for row in rows}
+    parser = argparse.ArgumentParser(prog=prog)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(every)}")
+    names = parser.parse_args().names or list(every)
+    if unknown := [name for name in names if name not in every]:
+        parser.error(f"no row is called {unknown[0]!r}: give any of {', '.join(every)}")
+    return print_rows([every[name] for name in names])
+
+
+def print_rows(rows: Sequence[Row]) -> int:
+    """Measure each row and print a table of them; return 1 if a figure does not hold."""
     print(f"CPython {platform.python_version()}, {platform.machine()} {platform.system()}\n")
     print("| what | must be | measured | holds | detail |")
     print("|---|---|---|---|---|")
-    failed = sum(print_row(row) for row in rows)
+    failed = sum(_print_row(row) for row in rows)
     return 1 if failed else 0
 
 
@@ -39,7 +54,7 @@ def _chosen() -> Sequence[Row]:
     return list(every.values()) if arguments.all else GUARDS
 
 
-def print_row(row: Row) -> int:
+def _print_row(row: Row) -> int:
     """Measure one row; return how many of its figures do not hold."""
     figures = row()
     for one in figures:

@@ -6,31 +6,9 @@ python -m benchmarks.debug NAME ...    some of them, by the names of their funct
 
 from __future__ import annotations
 
-import argparse
-import platform
-
 from benchmarks.debug.answers import answers
 from benchmarks.debug.bad_clients import bad_clients
-from benchmarks.guards import Row
-from benchmarks.run import print_row
-
-ROWS: tuple[Row, ...] = (answers, bad_clients)
-
-
-def main() -> int:
-    """Measure each row and print a table of them."""
-    every = {row.__name__: row for row in ROWS}
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.debug")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(every)}")
-    names = parser.parse_args().names or list(every)
-    if unknown := [name for name in names if name not in every]:
-        parser.error(f"no row is called {unknown[0]!r}: give any of {', '.join(every)}")
-    print(f"CPython {platform.python_version()}, {platform.machine()} {platform.system()}\n")
-    print("| what | must be | measured | holds | detail |")
-    print("|---|---|---|---|---|")
-    failed = sum(print_row(every[name]) for name in names)
-    return 1 if failed else 0
-
+from benchmarks.run import main_of
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main_of("python -m benchmarks.debug", (answers, bad_clients)))

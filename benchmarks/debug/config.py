@@ -20,8 +20,9 @@ import httpx
 import pydantic
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from benchmarks.debug.stalls import Stalls
 from benchmarks.guards.measuring import Measurement
-from benchmarks.run import print_row
+from benchmarks.run import print_rows
 from profkit.debug import DiagnosticEndpoints, TokenAuth
 from profkit.debug.configuration import distributions
 
@@ -66,40 +67,21 @@ def write_distributions(directory: Path) -> None:
         (information / "METADATA").write_text(text)
 
 
-class _Stalls:
-    """For how long a loop does not come to run what is due: its longest delay, in seconds."""
-
-    def __init__(self) -> None:
-        self.longest = 0.0
-
-    async def watch(self) -> None:
-        while True:
-            began = time.perf_counter()
-            await asyncio.sleep(0.001)
-            self.longest = max(self.longest, time.perf_counter() - began - 0.001)
-
-
 async def _measured(client: httpx.AsyncClient, accept: str) -> tuple[float, float, float]:
     """Ask once; return how long it took, the longest stall, and the CPU seconds of the process."""
-    stalls = _Stalls()
-    watcher = asyncio.create_task(stalls.watch())
-    await asyncio.sleep(0.005)
-    stalls.longest = 0.0
-    began, used = time.perf_counter(), time.process_time()
-    answer = await client.get("/config", headers={"accept": accept})
-    took, used = time.perf_counter() - began, time.process_time() - used
-    await asyncio.sleep(0.002)
-    watcher.cancel()
+    async with Stalls() as stalls:
+        began, used = time.perf_counter(), time.process_time()
+        answer = await client.get("/config", headers={"accept": accept})
+        took, used = time.perf_counter() - began, time.process_time() - used
+        await asyncio.sleep(0.002)
     answer.raise_for_status()
     assert "thing-0" in answer.text
     return took, stalls.longest, used
 
 
 async def _idle() -> float:
-    stalls = _Stalls()
-    watcher = asyncio.create_task(stalls.watch())
-    await asyncio.sleep(0.5)
-    watcher.cancel()
+    async with Stalls() as stalls:
+        await asyncio.sleep(0.5)
     return stalls.longest
 
 
@@ -156,10 +138,7 @@ def main() -> int:
             print(*figures)
             return 0
         print(f"{SETTINGS} settings, {len(distributions())} distributions\n")
-        print("| what | must be | measured | holds | detail |")
-        print("|---|---|---|---|---|")
-        failed = sum(print_row(row) for row in (first_answers, later_answers))
-    return 1 if failed else 0
+        return print_rows((first_answers, later_answers))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ import requests
 import sqlalchemy
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from benchmarks.debug.stalls import Stalls
 from profkit.debug import DiagnosticEndpoints, Token, TokenAuth
 
 TOKEN = "benchmark-0123456789abcdef"
@@ -92,20 +93,9 @@ def objects(count: int) -> list[list[list[list[int]]]]:
 
 async def watched(work: Callable[[], Awaitable[list[float]]]) -> Asked:
     """Do it while the loop is looked at every millisecond."""
-    stalls: list[float] = []
-
-    async def look() -> None:
-        while True:
-            before = time.perf_counter()
-            await asyncio.sleep(0.001)
-            stalls.append(time.perf_counter() - before - 0.001)
-
-    looking = asyncio.create_task(look())
-    await asyncio.sleep(0.05)
-    stalls.clear()
-    answers = await work()
-    looking.cancel()
-    return Asked(answers, max(stalls, default=0.0))
+    async with Stalls() as stalls:
+        answers = await work()
+    return Asked(answers, stalls.longest)
 
 
 async def measure(given: dict[str, object]) -> tuple[Asked, Asked, Asked]:

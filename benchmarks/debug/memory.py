@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
+from benchmarks.debug.stalls import Stalls
 from profkit.debug import DiagnosticEndpoints, Token, TokenAuth
 from profkit.debug.memory.census import listing, recent_census
 
@@ -65,22 +66,11 @@ def rows(count: int, *, scattered: bool) -> list[Row]:
 
 async def watched(work: Callable[[], Awaitable[dict[str, Any]]]) -> Asked:
     """Do it while the loop is looked at every millisecond."""
-    stalls: list[float] = []
-
-    async def look() -> None:
-        while True:
-            before = time.perf_counter()
-            await asyncio.sleep(0.001)
-            stalls.append(time.perf_counter() - before - 0.001)
-
-    looking = asyncio.create_task(look())
-    await asyncio.sleep(0.05)
-    stalls.clear()
-    began = time.perf_counter()
-    document = await work()
-    seconds = time.perf_counter() - began
-    looking.cancel()
-    return Asked(document, seconds, max(stalls, default=0.0))
+    async with Stalls() as stalls:
+        began = time.perf_counter()
+        document = await work()
+        seconds = time.perf_counter() - began
+    return Asked(document, seconds, stalls.longest)
 
 
 async def measure(label: str) -> None:
