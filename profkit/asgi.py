@@ -141,7 +141,7 @@ class ProfilingMiddleware:
                 await coroutine
             finally:
                 # Within the operation: its end hands it over, name and all.
-                del _live[operation]
+                _live.pop(operation, None)  # a forked child has none
                 operation.tally = tally = self._tally(profiler, scope)
             operation.ended = ended = perf_counter()
             profiler.registry.discard(operation)

@@ -35,7 +35,7 @@ Client = TypeVar("Client")
 Session = TypeVar("Session")
 
 _ADDED: Final = "profkit.added"
-"""Under this key an httpx request's extensions hold the names of the headers that were added."""
+"""Under keys that begin so an httpx request's extensions hold the names of the headers that were added."""
 _HOST = re.compile(r"\*|(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?")
 
 
@@ -59,12 +59,14 @@ def trace_httpx(client: Client, *, hosts: Iterable[str], header: str = REQUEST_I
             f"a {type(client).__name__} is no httpx client: give a Client or AsyncClient"
         )
 
+    ours = f"{_ADDED}.{id(rule)}"  # another hook may see to other hosts
+
     def hook(request: Any) -> None:  # noqa: ANN401 - httpx's, or httpx2's
-        for name in request.extensions.pop(_ADDED, ()):  # copied to a redirect
+        for name in request.extensions.pop(ours, ()):  # copied to a redirect
             request.headers.pop(name, None)
         added = rule.add(request.headers, request.url.raw_host.decode("ascii"))
         if added:
-            request.extensions[_ADDED] = added
+            request.extensions[ours] = added
 
     async def async_hook(request: Any) -> None:  # noqa: ANN401 - as above
         hook(request)

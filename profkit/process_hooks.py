@@ -8,6 +8,7 @@ import sys
 import weakref
 from typing import Protocol
 
+from profkit import live_requests
 from profkit.sampling import greenlets, switches
 from profkit.sampling.origins import locate
 from profkit.sampling.threads import WatchedThread, this
@@ -57,6 +58,7 @@ def _begin_anew() -> None:
     _finalizers.clear()
     greenlets.reset()
     switches.forget()
+    live_requests.forget()
     this.thread = WatchedThread()  # the parent's clock is none of ours
     for profiler in list(_hooked):
         profiler.after_fork()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -47,13 +48,15 @@ class WebSocketSteps:
         self._send = send
         self._operation: Operation | None = None
         self._in_handshake = False
+        self._over = False
         self._coroutine: ref[object] | None = None
-        self._driver: object = None
+        self._task: ref[Any] | None = None
+        self._receiver: ref[Any] | None = None
 
     async def run(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Await the application's coroutine, which was given `receive` and `send`."""
         self._coroutine = ref(coroutine)
-        self._driver = _driver(running_task())
+        self._task = running_task()
         live_requests.websockets[self] = self._scope, perf_counter()
         self._in_handshake = True
         self._begin()  # not at the message that asks for it: frameworks read that when they accept
@@ -64,8 +67,9 @@ class WebSocketSteps:
                 self._operation.fail(error)
             raise
         finally:
+            self._over = True  # a task of the application's may receive still
             self._end()
-            del live_requests.websockets[self]
+            live_requests.websockets.pop(self, None)
 
     async def receive(self) -> Message:
         """Return the next message; what was done with the last one has ended."""
@@ -85,12 +89,15 @@ class WebSocketSteps:
 
     def _begin(self) -> None:
         profiler = self._profiler
-        if not (profiler.active or profiler.activate()):
+        if self._over or not (profiler.active or profiler.activate()):
             return
         self._operation = operation = Operation(profiler, self._tally())
-        operation.task = running_task()
-        # An application may receive in a task of its own, and handle there what it gets: its stack is that task's.
-        operation.coroutine = self._coroutine if _driver(operation.task) is self._driver else None
+        task = running_task()
+        if _same(task, self._task):
+            operation.task, operation.coroutine = task, self._coroutine
+        else:  # received in a task of its own, which may handle what it gets, or only hand it over
+            operation.task, operation.coroutine = task, None
+            self._follow(task)
         operation.request = self._scope.get(SCOPE_KEY)
         live_requests.live[operation] = self._scope
         operation.begin(0)
@@ -99,12 +106,27 @@ class WebSocketSteps:
         operation, self._operation = self._operation, None
         self._in_handshake = False
         if operation is not None:
-            del live_requests.live[operation]
+            live_requests.live.pop(operation, None)
             operation.tally = self._tally()  # routed by now
             operation.end()
 
+    def _follow(self, task: ref[Any] | None) -> None:
+        """Look at the application again once a task that receives has ended; `asyncio.wait_for` has one before 3.12."""
+        running = None if task is None else task()
+        if not isinstance(running, asyncio.Task) or _same(task, self._receiver):
+            return
+        self._receiver = task
+        running.add_done_callback(lambda _: self._give_back(task))
 
-def _driver(task: ref[Any] | None) -> object:
-    """Return the outermost coroutine of a task."""
-    running = None if task is None else task()
-    return None if running is None else running.get_coro()
+    def _give_back(self, task: ref[Any] | None) -> None:
+        operation = self._operation
+        if operation is not None and operation.task is task:
+            operation.task, operation.coroutine = self._task, self._coroutine
+
+
+def _same(one: ref[Any] | None, other: ref[Any] | None) -> bool:
+    """Tell whether two references are to the same task, of asyncio or of trio."""
+    first, second = None if one is None else one(), None if other is None else other()
+    if first is None or second is None:
+        return first is second
+    return first.get_coro() is second.get_coro()

@@ -7,6 +7,7 @@ from contextvars import Token
 from sys import _getframe  # pyright: ignore[reportPrivateUsage]  # documented, and the only way to a frame
 from time import perf_counter
 from types import TracebackType
+from weakref import ref
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from profkit.live_requests import live
@@ -75,7 +76,7 @@ class Request:
         try:
             if operation is not None:
                 entered = (entered[0], operation.start(id(_getframe())))
-                live[operation] = self.environ
+                live[operation] = ref(self)
             body = app(self.environ, start_response)
         except BaseException as error:
             self.fail(error)

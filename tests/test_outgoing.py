@@ -365,3 +365,17 @@ def test_no_client_library_is_needed() -> None:
         "assert not {'httpx', 'requests', 'aiohttp', 'yarl'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_two_hooks_see_to_their_own_hosts(request_in_hand: None) -> None:
+    carried: list[bool] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        carried.append("x-request-id" in request.headers)
+        return httpx.Response(200)
+
+    client = httpx.Client(transport=httpx.MockTransport(answer))
+    trace_httpx(trace_httpx(client, hosts=["a.internal"]), hosts=["b.internal"])
+    for host in ("a.internal", "b.internal", "c.internal"):
+        client.get(f"http://{host}/")
+    assert carried == [True, True, False]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -228,3 +230,81 @@ def test_it_is_counted_though_nothing_is_watched(profiler: PerformanceProfiler) 
         assert socket.receive_text()
         (one,) = live_requests()
         assert (one.kind, one.name) == ("websocket", "WEBSOCKET /chat")
+
+
+async def _serve(
+    application: Any, *messages: dict[str, Any], profiler: PerformanceProfiler
+) -> asyncio.Queue[Any]:
+    waiting: asyncio.Queue[Any] = asyncio.Queue()
+    for message in ({"type": "websocket.connect"}, *messages):
+        waiting.put_nowait(message)
+
+    async def send(message: Any) -> None:
+        pass
+
+    scope = {"type": "websocket", "path": "/x", "headers": []}
+    await ProfilingMiddleware(application, profiler)(scope, waiting.get, send)
+    return waiting
+
+
+def test_a_task_that_reads_on_after_the_application_leaves_nothing_in_flight(
+    profiler: PerformanceProfiler,
+) -> None:
+    readers: list[asyncio.Task[None]] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        async def reads() -> None:
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
+
+        readers.append(asyncio.create_task(reads()))
+        await asyncio.sleep(0.01)
+
+    async def main() -> None:
+        waiting = await _serve(application, profiler=profiler)
+        waiting.put_nowait({"type": "websocket.disconnect"})
+        await readers[0]
+
+    asyncio.run(main())
+    assert not profiler.in_flight()
+
+
+def test_what_a_task_received_for_the_application_is_seen_there(
+    profiler: PerformanceProfiler, kept: list[Profile]
+) -> None:
+    async def thinks() -> None:
+        await asyncio.sleep(0.01)
+        think()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        received = asyncio.create_task(receive())  # as `asyncio.wait_for` does before 3.12
+        await received
+        await thinks()
+        await receive()
+
+    asyncio.run(
+        _serve(
+            application,
+            {"type": "websocket.receive", "text": "x"},
+            {"type": "websocket.disconnect"},
+            profiler=profiler,
+        )  # type: ignore[arg-type]
+    )
+    assert spans(profiler, kept) == [("WEBSOCKET (unmatched)", Status.OK)]
+    assert "think" in {frame.qualname for frame in kept[0].frames}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_forked_child_serves_nothing_of_its_parents(profiler: PerformanceProfiler) -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        child = os.fork()
+        if not child:
+            os._exit(len(live_requests()))
+        assert (await asyncio.to_thread(os.waitpid, child, 0))[1] == 0
+        assert len(live_requests()) == 1
+
+    with warnings.catch_warnings(action="ignore"):  # 3.12 and later warn of threads
+        asyncio.run(_serve(application, profiler=profiler))  # type: ignore[arg-type]

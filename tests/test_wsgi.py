@@ -942,3 +942,21 @@ def test_a_request_leaves_nothing_to_collect(profiler: PerformanceProfiler, body
         assert gc.collect() < 100
     finally:
         gc.enable()
+
+
+def test_a_request_that_its_own_environ_leads_to_is_kept_by_nobody(
+    profiler: PerformanceProfiler,
+) -> None:
+    environ = environ_of()
+
+    def application(environ: Any, start_response: Any) -> Iterator[bytes]:
+        environ["framework.start_response"] = start_response
+        start_response("200 OK", [])
+        yield b"a"
+
+    body = ProfilingMiddleware(application, profiler)(environ, lambda *_: None)  # type: ignore[arg-type,return-value]
+    assert next(iter(body)) == b"a"
+    assert len(profiler.in_flight()) == 1
+    del body, environ
+    gc.collect()
+    assert not profiler.in_flight()

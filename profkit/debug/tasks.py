@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from functools import cache
 from time import perf_counter
 from types import FrameType
@@ -18,7 +17,7 @@ from profkit.handover.work import of_tasks
 from profkit.masking import Masker
 from profkit.operations import Operation, request_of
 from profkit.profiler import PerformanceProfiler
-from profkit.sampling.loops import loops_with_tasks, timers
+from profkit.sampling.loops import let_go, loops_with_tasks, timers
 from profkit.sampling.sampler import Sampler
 from profkit.sampling.stacks import await_stack
 from profkit.sampling.view import View
@@ -136,9 +135,7 @@ def _look(
         for number in range(min(len(tasks), _MOST_LOOKED_AT)):
             yield _see(tasks[number], tasks[number] is running, due, owners, ages, now)
     finally:
-        # The last reference to a task that has failed is dropped by its own loop, which tells of it.
-        with suppress(RuntimeError):  # it is closed
-            loop.call_soon_threadsafe(tasks.clear)
+        let_go(loop, tasks)
 
 
 def _see(  # noqa: PLR0917 - one call

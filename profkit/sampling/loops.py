@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 _MOST_TIMERS = 10_000
@@ -21,6 +22,15 @@ def loops_with_tasks() -> set[asyncio.AbstractEventLoop]:
         except RuntimeError:  # another thread begins or ends tasks at this moment
             continue
     return set()
+
+
+def let_go(loop: asyncio.AbstractEventLoop, tasks: list[Any]) -> None:
+    """Empty a list of a loop's tasks, in its own thread: the last reference to one that has failed tells of it."""
+    if loop.is_running():
+        with suppress(RuntimeError):  # it is closed
+            loop.call_soon_threadsafe(tasks.clear)
+    else:  # it may never run again, and they would be kept
+        tasks.clear()
 
 
 def timers(loop: asyncio.AbstractEventLoop | None) -> dict[int, float]:

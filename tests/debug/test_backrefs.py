@@ -7,6 +7,7 @@ import gc
 import sys
 import threading
 import time
+import weakref
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,7 +20,7 @@ from profkit.debug.memory.backrefs import BackrefsReport, find_backrefs, held_by
 from profkit.debug.memory.drawing import svg_of
 from profkit.debug.memory.edges import attribute, namespace
 from profkit.debug.memory.references import PART, references
-from profkit.debug.memory.roots import roots
+from profkit.debug.memory.roots import _locals, roots
 from profkit.masking import masker
 
 SECRET = "sk-live_abcdefghijklmnopqrstuvwxyz012345"
@@ -415,3 +416,27 @@ def test_the_image_is_plain_xml_whatever_a_type_is_called() -> None:
 def test_what_has_a_finalizer_is_looked_through_at_once(make: Callable[[], object]) -> None:
     HELD["x"] = make()
     assert search()["found"] == 1
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="each look at locals is its own since 3.13")
+def test_locals_that_a_function_has_asked_for_stay_as_they_are() -> None:
+    class Kept:
+        """May be referred to weakly."""
+
+    def suspended() -> Iterator[None]:
+        user = Kept()
+        yield
+        del user
+
+    shared: Any = suspended()
+    next(shared)
+    taken = shared.gi_frame.f_locals
+    user: Any = dict(_locals(shared.gi_frame))["user"]
+    assert taken["user"] is user
+    alone: Any = suspended()
+    next(alone)
+    user = dict(_locals(alone.gi_frame))["user"]
+    left = weakref.ref(user)
+    del user
+    next(alone, None)
+    assert left() is None, "a dictionary that nobody else has asked for keeps nothing"

@@ -18,7 +18,7 @@ import pydantic
 import pytest
 from starlette.testclient import TestClient
 
-from profkit import PerformanceProfiler
+from profkit import PerformanceProfiler, Settings
 from profkit.debug import (
     DebugContext,
     DiagnosticEndpoints,
@@ -364,3 +364,13 @@ def test_a_snapshot_of_a_profiler_in_use_has_it_all(live_profiler: PerformancePr
     report = DebugContext(profiler=live_profiler, environment=True).snapshot("configuration")["configuration"]
     assert set(ConfigurationReport.__annotations__) == set(report)  # type: ignore[call-overload]
     assert time.perf_counter() - began < 5
+
+
+def test_profkits_own_settings_are_shown_by_no_name_of_the_applications() -> None:
+    profiler = PerformanceProfiler(Settings(storage="memory://", service="password=hunter2"))
+    rules = ValueRules(show=frozenset({"service"}))
+    context = DebugContext(profiler=profiler, config={"service": "token=shown-on-purpose"}, show_values=rules)
+    found: Any = context.configuration()
+    assert found["application"]["values"]["service"] == "token=shown-on-purpose"
+    assert found["profkit"]["values"]["service"] == "password=***"
+    assert profiler.shutdown(5)

@@ -19,7 +19,7 @@ import orjson
 import pytest
 
 from profkit.debug.memory import census, collector, memory_report, snapshots, tracing
-from profkit.debug.memory.allocations import short_path
+from profkit.debug.memory.allocations import masked, short_path
 from profkit.debug.memory.backrefs import find_backrefs
 from profkit.debug.memory.census import recent_census
 from profkit.debug.memory.collector import collect_garbage
@@ -27,6 +27,7 @@ from profkit.debug.memory.growth import measure_growth
 from profkit.debug.memory.holds import TooLarge
 from profkit.debug.memory.single import Busy, memory_job
 from profkit.debug.memory.tracing import Disturbed, trace_memory
+from profkit.masking import masker
 from profkit_storage.errors import ConfigurationError, ProfkitError
 
 
@@ -393,3 +394,24 @@ def test_paths_are_shown_without_the_servers_directories(
 
 def test_limits_are_those_that_are_documented() -> None:
     assert (census.JOB_LIMIT, collector.JOB_LIMIT, tracing.LIMIT) == (2.0, 5.0, 1.0)
+
+
+def test_names_of_files_are_masked_and_any_search_path_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend("/opt")
+    monkeypatch.setattr(sys, "path", [*sys.path, Path("/opt/plugins")])
+    code = compile(
+        "kept = [bytearray(5_000) for _ in range(200)]", "<rule db=postgres://app:hunter2pw@db/x>", "exec"
+    )
+    running = threading.Event()
+    kept: dict[str, Any] = {}
+
+    def allocates() -> None:
+        running.wait(0.3)
+        exec(code, kept)
+
+    thread = threading.Thread(target=allocates)
+    thread.start()
+    report = trace_memory(1.0)
+    thread.join()
+    names = [row["file"] for row in masked(report["lines"], masker)]
+    assert "<rule db=postgres://app:***@db/x>" in names

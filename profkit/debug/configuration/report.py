@@ -126,7 +126,7 @@ class _Maker:
                 )
                 for name, one in settings.sources().items()
             ]
-        return self._settings(settings, found)
+        return self._settings(settings, found, may_show=False)
 
     def application(self, config: object) -> SettingsReport:
         """The application's settings."""
@@ -161,10 +161,16 @@ class _Maker:
             report["command_line"] = [MASK]
         return report
 
-    def _settings(self, config: object, found: list[Found]) -> SettingsReport:
+    def _settings(self, config: object, found: list[Found], *, may_show: bool = True) -> SettingsReport:
         parts = with_parts(config)
         if isinstance(self._showing, ValueRules):
-            values = shown_values(self._masker.mask(parts), parts, self._showing)
+            masked = self._masker.mask(parts)
+            # `show` names settings of the application's.
+            values = (
+                shown_values(masked, parts, self._showing)
+                if may_show
+                else hidden_values(masked, self._showing)
+            )
         elif self._showing is ShowValues.NEVER:
             values = _names_of(found) or MASK
         else:

@@ -11,9 +11,12 @@ import time
 import tracemalloc
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple, TypedDict, TypeVar
+from typing import NamedTuple, TypedDict, TypeVar, cast
+
+from profkit.masking import Masker
 
 K = TypeVar("K")
+Row = TypeVar("Row", "Place", "AllocatedLine", "ChangedLine")
 Frames = tuple[tuple[str, int], ...]
 Trace = tuple[int, int, Frames, int]
 """As the interpreter gives it: domain, bytes, file and line of each frame with the innermost first, depth."""
@@ -160,6 +163,14 @@ def _is_ours(frames: Frames) -> bool:
     return any(filename in _OURS for filename, _ in frames) or frames[0][0].startswith(_SAMPLER)
 
 
+def masked(rows: list[Row], masker: Masker) -> list[Row]:
+    """Return lines with the names of their files masked: generated code may have any name."""
+    shown = [row.copy() for row in rows]
+    for row in shown:
+        row["file"] = masker.mask_text(row["file"])
+    return shown
+
+
 def _place(line: tuple[str, int]) -> Place:
     return {"file": short_path(line[0]), "line": line[1]}
 
@@ -169,7 +180,8 @@ def short_path(filename: str) -> str:
     """`filename` below the directory it is imported from, the working directory or the interpreter's; else its name."""
     if filename.startswith("<"):
         return filename
-    for root in _roots(tuple(sys.path)):
+    # What is no text is passed over by the import system too.
+    for root in _roots(tuple(path for path in sys.path if isinstance(cast("object", path), str))):
         if filename.startswith(root):
             return filename[len(root) :]
     return Path(filename).name if Path(filename).is_absolute() else filename

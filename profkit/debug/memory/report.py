@@ -8,7 +8,7 @@ from __future__ import annotations
 import tracemalloc
 from typing import NamedTuple, TypedDict
 
-from profkit.debug.memory.allocations import AllocatedLine, Tally
+from profkit.debug.memory.allocations import AllocatedLine, Tally, masked
 from profkit.debug.memory.bounds import check_count
 from profkit.debug.memory.census import Census, TypeCount, commonest, recent_census
 from profkit.debug.memory.collector import CollectorReport, collector_report
@@ -89,7 +89,7 @@ def memory_report(*, types: int = 25, masker: Masker = default_masker) -> Memory
         "heap": heap_memory(),
         "gc": collector_report(),
         "types": _types(types, masker),
-        "tracemalloc": _traced(),
+        "tracemalloc": _traced(masker),
     }
 
 
@@ -125,7 +125,7 @@ def _types(most: int, masker: Masker) -> TypeCounts:
     }
 
 
-def _traced() -> TracedMemory:
+def _traced(masker: Masker) -> TracedMemory:
     """The application's own tracing; one of profkit's windows is neither disturbed nor mistaken for it."""
     report: TracedMemory = {
         "tracing": tracemalloc.is_tracing(),
@@ -152,7 +152,7 @@ def _traced() -> TracedMemory:
         except (TooLarge, RuntimeError) as error:  # it was stopped in between
             report["skipped"] = str(error) if isinstance(error, TooLarge) else "tracing was stopped"
         else:
-            report["lines"], report["lines_left_out"] = found.lines, found.left_out
+            report["lines"], report["lines_left_out"] = masked(found.lines, masker), found.left_out
             report["stall_seconds"] = round(found.stall, 6)
     return report
 

@@ -106,6 +106,7 @@ class Search:
         try:
             for root in roots():
                 self._begin(root)
+                del root
             ended = self._walk()
             ways = [self._way(shape, objects) for shape, objects in self._counts.most_common(count)]
         finally:

@@ -6,7 +6,9 @@ import inspect
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator, Iterator
+from itertools import compress
 from types import FrameType
 from typing import Any, Literal, NamedTuple, cast
 
@@ -18,6 +20,7 @@ _MOST_FRAMES = 500
 _TRIES = 10
 _TURN = 0.0001
 _SUSPENDED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_MOST_REFERENCES = 20
 _MOST_LOCALS = 1000
 _SHARING = frozenset({"locals", "vars", "dir", "eval", "exec", "f_locals", "_getframe", "currentframe"})
 """Names by which a function may have got hold of the dict of its own variables."""
@@ -92,5 +95,33 @@ def _locals(frame: FrameType) -> list[tuple[str | None, object]]:
     found: Any = frame.f_locals
     held: list[tuple[str | None, object]] = list(found.items())[:_MOST_LOCALS]
     if sys.version_info < (3, 13):
-        found.clear()
+        # It would keep the locals; a function that has asked for it as well needs them.
+        _clear_if_alone(found, _REFERENCES)
     return held
+
+
+def _clear_if_alone(found: dict[str, object], most: int) -> None:
+    """Empty a dictionary that has at most so many references, all in C: in between nobody else runs."""
+    few = map(most.__ge__, map(sys.getrefcount, (found,)))
+    deque(map(dict.clear, compress((found,), few)), 0)
+
+
+def _references_if_alone() -> int:
+    """Return how many references `_clear_if_alone` sees of a frame's locals that nobody else has."""
+
+    def suspended() -> Generator[None]:
+        some = 0
+        yield
+        del some
+
+    for most in range(_MOST_REFERENCES):
+        running = suspended()
+        next(running)
+        found: Any = cast("Any", running).gi_frame.f_locals
+        _clear_if_alone(found, most)
+        if not found:
+            return most
+    return 0
+
+
+_REFERENCES = _references_if_alone() if sys.version_info < (3, 13) else 0

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 from starlette.responses import Response
 
 from profkit.debug.answers import answer
+from profkit.debug.memory.allocations import masked
 from profkit.debug.memory.backrefs import (
     DEFAULT_OBJECTS,
     MAX_CHAINS,
@@ -73,6 +74,10 @@ async def trace(call: Call) -> Response:
     given = call.parameters
     seconds, frames, top = given[TRACE_SECONDS], given[FRAMES], given[LINES]
     data = await _job(call, seconds, lambda stop: trace_memory(seconds, frames=frames, top=top, stop=stop))
+    masker = call.context.masker
+    data["lines"] = masked(data["lines"], masker)
+    for one in data["tracebacks"]:
+        one["frames"] = masked(one["frames"], masker)
     return await answer(call, data, "report.html", title="memory trace")
 
 

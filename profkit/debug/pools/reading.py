@@ -144,6 +144,8 @@ class _Round:
             for number, began in self._busy.items():
                 self._hanging[id(self._asked[number].pool)] = began
             reports = [self._outcome(number) for number in range(len(self._asked))]
+            self._asked.clear()  # one that hangs keeps this alive, and is to keep no other pool so
+            self._claimed.clear()
         return _named([one for one in reports if one is not None])
 
     def _pass_over_hanging(self) -> None:
@@ -168,8 +170,8 @@ class _Round:
         return self._failed(one, "not asked: other pools do not answer")
 
     def _work(self) -> None:
-        while (number := self._take()) is not None:
-            one = self._asked[number]
+        while (taken := self._take()) is not None:
+            number, one = taken
             report: PoolReport | None = None
             try:
                 report = self._read(one)
@@ -182,14 +184,14 @@ class _Round:
                     self._hanging.pop(id(one.pool), None)
                     self._changed.notify_all()
 
-    def _take(self) -> int | None:
+    def _take(self) -> tuple[int, _Asked] | None:
         """Return the next pool to be read, None if there is none."""
         with self._changed:
             if self._over or not self._waiting:
                 return None
             number = self._waiting.popleft()
             self._busy[number] = time.monotonic()
-            return number
+            return number, self._asked[number]
 
     def _read(self, one: _Asked) -> PoolReport | None:
         found = Figures(type_name(type(one.pool)))

@@ -1,8 +1,9 @@
 """A walk over what module variables, tasks and threads refer to, to find objects of some types.
 
 `gc.get_objects` would find every one, but it holds the GIL for 10 ms in an application of middle size already. This
-holds it for some objects at a time, and its size is bounded. It asks the interpreter what an object refers to: no
-code of the objects runs.
+holds it for some objects at a time, and its size is bounded. It asks the interpreter what an object refers to, which
+runs none of their code; but what the application drops at that moment may die here. Objects that have `__del__` are
+not kept for longer than that.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from typing import Final, cast
 from weakref import ReferenceType
 
 from profkit.debug.pools.figures import bases_of
-from profkit.sampling.loops import loops_with_tasks
+from profkit.sampling.loops import let_go, loops_with_tasks
 from profkit.sampling.origins import is_application
 
 MOST_MET: Final = 150_000
 _OWN_SHARE = 0.6
 """Of that many, for what the application's own modules, tasks and threads refer to: it comes first."""
 MOST_FOUND: Final = 200
+_DEEPEST = 20
+"""Objects that have `__del__`, one inside the other, that are not kept."""
 _WIDEST = 1_000
 """A container with more in it holds the application's data, and is passed over."""
 _AT_A_TIME = 16
@@ -93,6 +96,7 @@ class Walk:
         self._wanted = wanted
         self._most = most
         self._passes: dict[int, tuple[type, Callable[[object], bool]]] = {}
+        self._finalized: set[int] = set()
         self.own, self.packages = modules()
         self._seen = {id(one) for one in (*self.own.values(), *self.packages.values())}
 
@@ -125,7 +129,7 @@ class Walk:
                 turn = time.perf_counter()
         return following
 
-    def _meet(self, one: object, following: list[object]) -> None:
+    def _meet(self, one: object, following: list[object], depth: int = 0) -> None:
         kind = type(one)
         if id(kind) in self._wanted:
             self.found.append(one)
@@ -134,13 +138,22 @@ class Walk:
             known = self._passes[id(kind)] = kind, self._way(kind)
         if not known[1](one):
             return
-        if len(following) < _MOST_AT_ONCE:
+        if id(kind) in self._finalized and depth < _DEEPEST:
+            # Not kept: what the application drops meanwhile is to die there, and not here.
+            for inner in gc.get_referents(one):
+                if gc.is_tracked(inner) and id(inner) not in self._seen:
+                    self._seen.add(id(inner))
+                    self.met += 1
+                    self._meet(inner, following, depth + 1)
+        elif len(following) < _MOST_AT_ONCE:
             following.append(one)
         else:
             self.complete = False
 
     def _way(self, kind: type) -> Callable[[object], bool]:
         """Return what tells whether the walk goes on through an object of a type."""
+        if any("__del__" in _namespace(base) for base in bases_of(kind)):
+            self._finalized.add(id(kind))
         if _derives(kind, *_ENDS):
             return _never
         if kind is FunctionType:
@@ -149,6 +162,10 @@ class Walk:
             return partial(_is_of, self.own)
         container = next((one for one in _CONTAINERS if _derives(kind, one)), None)
         return _always if container is None else _narrow(container)
+
+
+_namespace: Callable[[type], Mapping[str, object]] = vars(type)["__dict__"].__get__
+"""What a class itself has; its metaclass is not asked."""
 
 
 def _never(_: object) -> bool:
@@ -184,5 +201,4 @@ def _roots() -> Generator[list[object]]:
         yield roots
     finally:
         for loop, some in tasks.items():
-            with contextlib.suppress(RuntimeError):  # it is closed
-                loop.call_soon_threadsafe(some.clear)
+            let_go(loop, some)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -185,3 +187,12 @@ os._exit(0)
         [sys.executable, "-W", "ignore", "-c", code], check=False, capture_output=True, text=True, timeout=60
     )
     assert ran.stdout.splitlines() == ["does not answer within 0.2 s", "0"], ran.stderr
+
+
+def test_one_that_hangs_keeps_no_other_alive(let_go: threading.Event) -> None:
+    reader = PoolReader(within=0.3, patience=0.05)
+    pools = {"hangs": engine(Hanging), "goes": engine()}
+    read(pools, reader)
+    goes = weakref.ref(pools.pop("goes"))
+    gc.collect()
+    assert goes() is None

@@ -311,3 +311,21 @@ def test_a_search_that_fails_spoils_nothing_and_is_logged_once(
         assert told is not None and (told["objects"], told["complete"]) == (0, False)
     [record] = [one for one in caplog.records if one.name == "profkit"]
     assert record.getMessage() == "profkit: the search for pools failed: AttributeError"
+
+
+def test_what_has_a_finalizer_is_looked_through_and_not_kept() -> None:
+    class Holder:
+        def __init__(self) -> None:
+            self.inner = [engine]
+
+        def __del__(self) -> None:
+            pass
+
+    engine = sqlalchemy.create_engine("sqlite://")
+    made = walk.Walk({id(sqlalchemy.Engine)})
+    following: list[object] = []
+    holder = Holder()
+    made._meet(holder, following)
+    assert holder not in following
+    assert holder.inner in following
+    engine.dispose()
