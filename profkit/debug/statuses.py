@@ -34,7 +34,9 @@ STATUSES: Final = {
     429: Status("There were too many wrong credentials, from this address or in total.", _RETRY),
     431: Status("The headers are more than 200, or more than 64 KiB."),
     500: Status("Something went wrong here; the application's log says what."),
-    501: Status("What makes this format is not installed."),
+    501: Status(
+        "This process cannot do it: what it needs is not installed, or its Python does not allow it."
+    ),
     503: Status("Too much is being asked at once, or it took too long.", _RETRY),
 }
 EVERY_ROUTE: Final = frozenset({401, 403, 405, 406, 422, 429, 431, 500, 503})

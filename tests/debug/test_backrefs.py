@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 import orjson
 import pytest
 
-from profkit.debug.memory.backrefs import BackrefsReport, find_backrefs, held_by
+from profkit.debug.memory.backrefs import SEARCHABLE, BackrefsReport, find_backrefs, held_by
 from profkit.debug.memory.drawing import svg_of
 from profkit.debug.memory.edges import attribute, namespace
 from profkit.debug.memory.references import PART, references
@@ -55,6 +55,9 @@ class Box:
     @property
     def trap(self) -> object:
         raise AssertionError("no property is read")
+
+
+pytestmark = pytest.mark.skipif(not SEARCHABLE, reason="refused on Python 3.12, which it can crash")
 
 
 class Slots:
@@ -418,7 +421,9 @@ def test_what_has_a_finalizer_is_looked_through_at_once(make: Callable[[], objec
     assert search()["found"] == 1
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 12), reason="not looked at on 3.12; each look is its own since 3.13")
+@pytest.mark.skipif(
+    sys.version_info >= (3, 12), reason="not looked at on 3.12; each look is its own since 3.13"
+)
 def test_locals_that_a_function_has_asked_for_stay_as_they_are() -> None:
     class Kept:
         """May be referred to weakly."""

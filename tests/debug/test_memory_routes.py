@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 
 from profkit.debug import DiagnosticEndpoints
 from profkit.debug.memory import census, collector
+from profkit.debug.memory.backrefs import SEARCHABLE
 from profkit.debug.memory.census import recent_census
 from profkit.debug.memory.single import memory_job
 from profkit.debug.memory.tracing import trace_memory
@@ -34,6 +35,7 @@ class Leaf:
 
 
 NAME = f"{__name__}.Leaf"
+searched = pytest.mark.skipif(not SEARCHABLE, reason="refused on Python 3.12, which it can crash")
 BACKREFS = f"/memory/backrefs?type={NAME}"
 
 
@@ -58,6 +60,9 @@ def test_each_job_answers(debug_client: TestClient, bearer: Headers) -> None:
         ("gc?generation=1", "collected"),
     ):
         answer = debug_client.post(f"/memory/{path}", headers=bearer("keeper"))
+        if key == "chains" and not SEARCHABLE:
+            assert answer.status_code == 501
+            continue
         assert answer.status_code == 200, answer.text
         document = answer.json()
         assert key in document
@@ -65,6 +70,7 @@ def test_each_job_answers(debug_client: TestClient, bearer: Headers) -> None:
         assert document["answered_by"]["service"] == "shop"
 
 
+@searched
 def test_chains_come_as_data_as_a_page_and_as_an_image(debug_client: TestClient, bearer: Headers) -> None:
     document = debug_client.post(BACKREFS, headers=bearer()).json()
     assert document["found"] == 100
@@ -111,7 +117,15 @@ def test_bad_parameters_are_422(debug_client: TestClient, bearer: Headers, query
     assert debug_client.post(f"/{query}", headers=bearer()).status_code == 422
 
 
-@pytest.mark.parametrize("path", ["trace?seconds=1", "growth?seconds=1", f"backrefs?type={NAME}", "gc"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "trace?seconds=1",
+        "growth?seconds=1",
+        pytest.param(f"backrefs?type={NAME}", marks=searched),
+        "gc",
+    ],
+)
 def test_one_job_of_all_at_a_time(debug_client: TestClient, bearer: Headers, path: str) -> None:
     stop = threading.Event()
     job = threading.Thread(target=trace_memory, args=(30,), kwargs={"stop": stop})
@@ -149,7 +163,8 @@ def test_the_page_offers_what_its_reader_may_do(
 ) -> None:
     page = debug_client.get("/memory", headers={**basic(), **BROWSER}).text
     actions = {unquote(action) for action in re.findall(r'action="\./memory/([^"]*)"', page)}
-    assert {"gc", "trace?seconds=5&amp;frames=1", "backrefs?type=builtins.dict&amp;format=svg"} <= actions
+    assert {"gc", "trace?seconds=5&amp;frames=1"} <= actions
+    assert ("backrefs?type=builtins.dict&amp;format=svg" in actions) is SEARCHABLE
     assert page.count('name="form_token"') == len(actions)
     assert "<script" not in page
     reader = debug_client.get("/memory", headers={**bearer("reader"), **BROWSER}).text

@@ -24,6 +24,7 @@ from profkit import PerformanceProfiler
 from profkit.debug import DebugContext, DiagnosticEndpoints, HealthChecker, TokenAuth
 from profkit.debug.context import Snapshot
 from profkit.debug.endpoints import ROUTES
+from profkit.debug.memory.backrefs import SEARCHABLE
 from profkit.debug.negotiation import JSON
 from profkit.debug.openapi import document
 from profkit.debug.parameters import Parameter, Parameters
@@ -126,6 +127,9 @@ def test_every_answer_is_as_its_schema_says(
     client, id = busy_client
     path = f"{route.path.replace('{id}', id)}?{QUERIES.get(named(route), '')}"
     answer = client.request(route.method, path, headers=bearer())
+    if named(route) == "POST /memory/backrefs" and not SEARCHABLE:
+        assert answer.status_code == 501
+        return
     assert answer.status_code in route.statuses, answer.text
     assert complaints(schema_of(route, answer.status_code), answer.json()) == []
 

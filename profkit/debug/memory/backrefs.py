@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
-from typing import TypedDict
+from typing import Final, TypedDict
 
 from profkit.debug.memory.bounds import check_count, check_seconds
 from profkit.debug.memory.edges import attribute, namespace, shown_key
@@ -71,6 +72,10 @@ class BackrefsReport(TypedDict):
     chains_left_out: int
     seconds: float
     stall_seconds: float
+
+
+SEARCHABLE: Final = sys.version_info[:2] != (3, 12)
+"""Whether a search is safe: on 3.12.1 it crashed the interpreter within seconds beside busy threads."""
 
 
 def find_backrefs(

@@ -85,19 +85,16 @@ def _locals(frame: FrameType) -> list[tuple[str | None, object]]:
 
     Before 3.13 Python makes a dict for this, one for each frame, and keeps it as long as the frame: it is emptied, so
     that nothing lives longer for it. A frame whose dict may be in use, by a debugger or since it calls `locals`, is
-    left alone. So is every frame on 3.12, where asking for what another thread is just using has crashed the
-    interpreter: 3.12.1, with comprehensions at work, after a few searches.
+    left alone.
     """
-    if sys.version_info[:2] == (3, 12):
-        return []
     code = frame.f_code
     if not code.co_flags & inspect.CO_OPTIMIZED or frame.f_trace is not None:
         return []
-    if sys.version_info < (3, 12) and not _SHARING.isdisjoint(code.co_names):
+    if sys.version_info < (3, 13) and not _SHARING.isdisjoint(code.co_names):
         return []
     found: Any = frame.f_locals
     held: list[tuple[str | None, object]] = list(found.items())[:_MOST_LOCALS]
-    if sys.version_info < (3, 12):
+    if sys.version_info < (3, 13):
         # It would keep the locals; a function that has asked for it as well needs them.
         _clear_if_alone(found, _REFERENCES)
     return held
@@ -127,4 +124,4 @@ def _references_if_alone() -> int:
     return 0
 
 
-_REFERENCES = _references_if_alone() if sys.version_info < (3, 12) else 0
+_REFERENCES = _references_if_alone() if sys.version_info < (3, 13) else 0

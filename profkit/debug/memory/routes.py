@@ -14,6 +14,7 @@ from profkit.debug.memory.backrefs import (
     DEFAULT_OBJECTS,
     MAX_CHAINS,
     MOST_OBJECTS,
+    SEARCHABLE,
     BackrefsReport,
     find_backrefs,
     held_by,
@@ -66,7 +67,7 @@ _COLLECTING = 10.0
 async def memory(call: Call) -> Response:
     """Memory use, the allocators, the garbage collector and the commonest types."""
     data = await call.context.workers.run("memory", call.context.memory)
-    return await answer(call, data, "memory.html")
+    return await answer(call, data, "memory.html", searchable=SEARCHABLE)
 
 
 async def trace(call: Call) -> Response:
@@ -96,6 +97,8 @@ async def growth(call: Call) -> Response:
 
 async def backrefs(call: Call) -> Response:
     """Find what keeps objects of a type alive; ends early when the caller goes away."""
+    if not SEARCHABLE:
+        raise Problem(501, "A process of Python 3.12 is not searched: that can crash it. Others are.")
     given = call.parameters
     name, seconds, count = given[TYPE], given[SEARCH_SECONDS], given[CHAINS]
     objects, form = given[OBJECTS], given[IMAGE]
@@ -173,6 +176,7 @@ ROUTES = (
         summary="what keeps objects of a type alive: chains of references from a root, as data or image (format=svg)",
         handler=backrefs,
         answers=BackrefsReport,
+        also=(501,),
         parameters=(TYPE, CHAINS, SEARCH_SECONDS, OBJECTS, IMAGE),
         offers=(JSON, HTML, SVG),
         job=_JOB,
