@@ -212,6 +212,7 @@ def test_a_job_ends_when_its_caller_goes_away(
             time.sleep(0.02)
 
 
+@searched
 @pytest.mark.browser
 def test_a_browser_shows_the_image(
     browser: Browser, endpoints: DiagnosticEndpoints, serve: Serve, token: str
