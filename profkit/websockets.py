@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -112,11 +111,15 @@ class WebSocketSteps:
 
     def _follow(self, task: ref[Any] | None) -> None:
         """Look at the application again once a task that receives has ended; `asyncio.wait_for` has one before 3.12."""
-        running = None if task is None else task()
-        if not isinstance(running, asyncio.Task) or _same(task, self._receiver):
+        running: Any = None if task is None else task()
+        if not hasattr(running, "add_done_callback") or _same(task, self._receiver):  # one of trio, or none
             return
+
+        def ended(_: object) -> None:
+            self._give_back(task)
+
         self._receiver = task
-        running.add_done_callback(lambda _: self._give_back(task))
+        running.add_done_callback(ended)
 
     def _give_back(self, task: ref[Any] | None) -> None:
         operation = self._operation

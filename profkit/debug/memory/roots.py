@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterator
 from itertools import compress
+from operator import methodcaller
 from types import FrameType
 from typing import Any, Literal, NamedTuple, cast
 
@@ -103,7 +104,7 @@ def _locals(frame: FrameType) -> list[tuple[str | None, object]]:
 def _clear_if_alone(found: dict[str, object], most: int) -> None:
     """Empty a dictionary that has at most so many references, all in C: in between nobody else runs."""
     few = map(most.__ge__, map(sys.getrefcount, (found,)))
-    deque(map(dict.clear, compress((found,), few)), 0)
+    deque(map(methodcaller("clear"), compress((found,), few)), 0)
 
 
 def _references_if_alone() -> int:
