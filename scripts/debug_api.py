@@ -51,15 +51,16 @@ _WORDS = {
 
 def render() -> str:
     """Return the whole page."""
+    routes = [route for route in ROUTES if route.listed]
     paths: Any = document(ROUTES)["paths"]
     schemas = Schemas()
     schemas.of(Snapshot)
-    for route in ROUTES:
+    for route in routes:
         for kind in (route.answers, route.to_anybody):
             if kind is not None:
                 schemas.of(kind)
     parts = [INTRODUCTION, *_refusals()]
-    parts += [_route(route, paths[route.path][route.method.lower()]) for route in ROUTES]
+    parts += [_route(route, paths[route.path][route.method.lower()]) for route in routes]
     parts.append(
         "\n## The file of `profkit.debug.dump`\n\nIts sections are those of a [Snapshot](#snapshot).\n"
     )

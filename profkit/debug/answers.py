@@ -47,6 +47,7 @@ async def answer(
         "form_token": call.principal.form_token,
         "process": process,
         "data": data,
+        "refreshable": call.request.method != "POST",
         **more,
     }
     text = await call.context.workers.run_alone(lambda: call.pages.render(template, values))

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from profkit.debug.activity import ROUTES as ACTIVITY
 from profkit.debug.admission import Admission
 from profkit.debug.answers import problem_answer
+from profkit.debug.assets import ROUTES as ASSETS
 from profkit.debug.auth import Auth
 from profkit.debug.captures import ROUTES as CAPTURES
 from profkit.debug.configuration import Showing, ShowValues, checked_showing, read_distributions_soon
@@ -39,7 +40,7 @@ from profkit.profiler import PerformanceProfiler
 from profkit_storage import ConfigurationError
 
 ROUTES: tuple[DebugRoute, ...] = (
-    *REPORTS, *MEMORY, *ACTIVITY, *HEALTH, *LIVE, *PROFILES, *CAPTURES, *OPENAPI,
+    *REPORTS, *MEMORY, *ACTIVITY, *HEALTH, *LIVE, *PROFILES, *CAPTURES, *OPENAPI, *ASSETS,
 )  # fmt: skip
 """Every route there is: the application, the index and the tests are made from it."""
 _MAX_REVISION = 200

@@ -55,7 +55,7 @@ def document(routes: tuple[DebugRoute, ...]) -> Mapping[str, object]:
     schemas = Schemas()
     schemas.named["Problem"] = schemas.fields(ErrorAnswer, {"answered_by": NotRequired[Process]})
     paths: dict[str, Schema] = {}
-    for route in routes:
+    for route in (route for route in routes if route.listed):
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
     return {
         "openapi": "3.1.0",

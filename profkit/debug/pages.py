@@ -1,4 +1,4 @@
-"""Pages for a browser: Jinja2 templates, everything escaped, no script at all."""
+"""Pages for a browser: Jinja2 templates, everything escaped, every script and style a file of `assets`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import jinja2
 from profkit.debug.configuration.rows import rows_of
 
 POLICY: Final = (
-    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-"""The Content-Security-Policy of a page: nothing but the stylesheet beside it, and its own forms."""
+"""The Content-Security-Policy of a page: nothing inline, nothing of another host."""
 
 _BYTES = re.compile(r"(?:rss|vms|uss|pss|shared|swap)(?:_before|_after)?|\w*bytes")
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -31,10 +32,6 @@ class Pages:
     def render(self, template: str, values: Mapping[str, object]) -> str:
         """Return the page."""
         return self._environment.get_template(template).render(values)
-
-    def stylesheet(self) -> str:
-        """Return the one stylesheet."""
-        return (_TEMPLATES / "style.css").read_text(encoding="utf-8")
 
 
 @functools.cache

@@ -75,7 +75,7 @@ async def index(call: Call) -> Response:
             ],
         }
         for route in call.routes
-        if route.path != "/style.css"
+        if route.listed
     ]
     data: Index = {
         "principal": {"name": call.principal.name, "scopes": sorted(call.principal.scopes)},
@@ -95,11 +95,6 @@ async def connections(call: Call) -> Response:
     """Sockets, file descriptors, threads, pools, and what is served now."""
     limiter = default_limiter()
     return await _report(call, "connections", lambda: call.context.connections(limiter=limiter))
-
-
-async def style(call: Call) -> Response:
-    """The pages' stylesheet."""
-    return Response(call.pages.stylesheet(), media_type="text/css")
 
 
 async def _report(call: Call, name: str, collect: Callable[[], Mapping[str, object]]) -> Response:
@@ -126,13 +121,5 @@ ROUTES = (
         summary="sockets by state and peer, file descriptors, threads, connection pools, what is served now",
         handler=connections,
         answers=ConnectionsReport,
-    ),
-    DebugRoute(
-        method="GET",
-        path="/style.css",
-        scope=Scope.READ,
-        summary="the pages' stylesheet",
-        handler=style,
-        offers=("text/css",),
     ),
 )

@@ -48,7 +48,7 @@ class DebugRoute:
 
     `answers` is the `TypedDict` of its JSON, without the process's name, None where it has none; `to_anybody` is that
     of what is told without credentials. `statuses` are those of its own answer, `also` what it may refuse with that
-    not every route does. `job` names work that is done once at a time.
+    not every route does. `job` names work that is done once at a time. What is not `listed` is a part of pages.
     """
 
     method: str
@@ -63,6 +63,7 @@ class DebugRoute:
     also: tuple[int, ...] = ()
     offers: tuple[str, ...] = (JSON, HTML)
     job: str | None = None
+    listed: bool = True
 
 
 class Resource:

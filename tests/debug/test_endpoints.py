@@ -139,7 +139,7 @@ def test_a_bad_parameter_is_422_and_named(debug_client: TestClient, bearer: Head
     assert "give" in answer.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("path", ["/", "/config", "/connections", "/memory", "/style.css"])
+@pytest.mark.parametrize("path", ["/", "/config", "/connections", "/memory", "/assets/style.css"])
 def test_an_unknown_parameter_is_422(debug_client: TestClient, bearer: Headers, path: str) -> None:
     assert debug_client.get(f"{path}?x=1", headers=bearer()).status_code == 422
 

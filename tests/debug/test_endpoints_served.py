@@ -90,7 +90,7 @@ def test_every_link_of_every_page_leads_somewhere(
                 links = re.findall(r'(?:href|method="get" action)="([^"]*)"', answer.text)
                 to_see += [urljoin(url, link) for link in links]
         assert any("/profile/" in url for url in seen)
-        assert any(url.endswith("style.css") for url in seen)
+        assert any(url.endswith("assets/style.css") for url in seen)
         assert len(seen) >= 9
 
 

@@ -31,7 +31,7 @@ def ask_at_once(live_profiler: PerformanceProfiler) -> Ask:
             app = DiagnosticEndpoints(auth=auth, profiler=live_profiler, limits=limits)
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
-                answers = [client.get("/style.css", headers=headers) for headers in requests]
+                answers = [client.get("/assets/style.css", headers=headers) for headers in requests]
                 return [answer.status_code for answer in await asyncio.gather(*answers)]
 
         return asyncio.run(main())
