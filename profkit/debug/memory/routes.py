@@ -20,6 +20,7 @@ from profkit.debug.memory.backrefs import (
     held_by,
 )
 from profkit.debug.memory.bounds import MAX_SECONDS, MIN_SECONDS
+from profkit.debug.memory.collector import JOB_LIMIT as COLLECT_LIMIT
 from profkit.debug.memory.collector import OLDEST, CollectionReport, collect_garbage
 from profkit.debug.memory.drawing import svg_of
 from profkit.debug.memory.growth import MAX_TYPES, GrowthReport, measure_growth
@@ -60,9 +61,6 @@ IMAGE = choice("format", "the answer's form, whatever is accepted", ("json", "sv
 GENERATION = whole(
     "generation", "the oldest that is collected: 0 for the youngest alone", low=0, high=OLDEST, default=OLDEST
 )
-_COLLECTING = 10.0
-"""Seconds that a collection is waited for; it is refused if it is likely to take five."""
-
 
 async def memory(call: Call) -> Response:
     """Memory use, the allocators, the garbage collector and the commonest types."""
@@ -118,15 +116,18 @@ async def backrefs(call: Call) -> Response:
 async def collect(call: Call) -> Response:
     """Collect garbage now."""
     generation = call.parameters[GENERATION]
-    data = await _job(call, _COLLECTING, lambda _: collect_garbage(generation))
+    data = await _job(call, COLLECT_LIMIT, lambda _: collect_garbage(generation))
     return await answer(call, data, "report.html", title="memory collected")
 
 
 async def _job(call: Call, seconds: float, work: Callable[[threading.Event], T]) -> T:
     try:
-        return await while_there(call.request, call.context, seconds, work)
+        return await while_there(call, seconds, work)
     except Busy:  # asked for elsewhere in this process
-        raise busy("A memory job of this process is going on, and there is one at a time.", 5) from None
+        raise busy(
+            "A memory job of this process is going on that was not asked for here, and there is one at a time.",
+            5,
+        ) from None
     except TooLarge as error:
         raise Problem(422, f"This process is too large for that now: {error}.") from None
     except Disturbed as error:
@@ -158,6 +159,7 @@ ROUTES = (
         answers=TraceReport,
         parameters=(TRACE_SECONDS, FRAMES, LINES),
         job=_JOB,
+        doing="tracing allocations",
     ),
     DebugRoute(
         method="POST",
@@ -168,6 +170,7 @@ ROUTES = (
         answers=GrowthReport,
         parameters=(GROWTH_SECONDS, TYPES, COLLECT),
         job=_JOB,
+        doing="counting objects by type",
     ),
     DebugRoute(
         method="POST",
@@ -180,6 +183,7 @@ ROUTES = (
         parameters=(TYPE, CHAINS, SEARCH_SECONDS, OBJECTS, IMAGE),
         offers=(JSON, HTML, SVG),
         job=_JOB,
+        doing="looking for what keeps objects alive",
     ),
     DebugRoute(
         method="POST",
@@ -190,5 +194,6 @@ ROUTES = (
         answers=CollectionReport,
         parameters=(GENERATION,),
         job=_JOB,
+        doing="collecting garbage",
     ),
 )
