@@ -47,6 +47,7 @@ async def answer(
         "form_token": call.principal.form_token,
         "process": process,
         "data": data,
+        "posts": {route.path: route for route in call.routes if route.method == "POST"},
         "refreshable": call.request.method != "POST",
         **more,
     }

@@ -12,6 +12,8 @@ from typing import Final, cast
 import jinja2
 
 from profkit.debug.configuration.rows import rows_of
+from profkit.debug.sizes import count_change, size, size_change
+from profkit.debug.tokens import token_command
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -24,14 +26,15 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 class Pages:
-    """Renders the templates beside this module."""
+    """Renders the templates beside this module. `by_token` says that a token is what lets somebody in."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, by_token: bool = False) -> None:
         self._environment = _environment()
+        self._by_token = by_token
 
     def render(self, template: str, values: Mapping[str, object]) -> str:
         """Return the page."""
-        return self._environment.get_template(template).render(values)
+        return self._environment.get_template(template).render(values, by_token=self._by_token)
 
 
 @functools.cache
@@ -52,8 +55,12 @@ def _environment() -> jinja2.Environment:
         "moment": moment,
         "kind": kind,
         "rows": rows_of,
+        "size": size,
+        "size_change": size_change,
+        "count_change": count_change,
     }
     environment.filters.update(filters)
+    environment.globals.update({"token_command": token_command})
     for name in environment.list_templates(extensions=["html"]):
         environment.get_template(name)
     return environment

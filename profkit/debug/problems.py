@@ -36,7 +36,8 @@ class Problem(Exception):
         self.status = status
         self.message = message
         self.headers = dict(headers or {})
-        self.scopes = tuple(sorted(scopes))
+        given = set(scopes)
+        self.scopes = tuple(one for one in Scope if one in given)
 
 
 def not_found(what: str = "There is nothing here.") -> Problem:

@@ -28,7 +28,10 @@ def test_one_of_a_name_at_a_time() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_what_the_parent_is_at_does_not_hold_up_its_child() -> None:
     jobs = Jobs()
-    with jobs.alone("capture", "taking a profile", "ops"), warnings.catch_warnings(action="ignore"):  # 3.12 and later warn of threads
+    with (
+        jobs.alone("capture", "taking a profile", "ops"),
+        warnings.catch_warnings(action="ignore"),
+    ):  # 3.12 and later warn of threads
         child = os.fork()
         if not child:
             with jobs.alone("capture", "taking a profile", "ops"):

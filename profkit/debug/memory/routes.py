@@ -20,6 +20,7 @@ from profkit.debug.memory.backrefs import (
     held_by,
 )
 from profkit.debug.memory.bounds import MAX_SECONDS, MIN_SECONDS
+from profkit.debug.memory.census import JOB_LIMIT as COUNT_LIMIT
 from profkit.debug.memory.collector import JOB_LIMIT as COLLECT_LIMIT
 from profkit.debug.memory.collector import OLDEST, CollectionReport, collect_garbage
 from profkit.debug.memory.drawing import svg_of
@@ -27,6 +28,7 @@ from profkit.debug.memory.growth import MAX_TYPES, GrowthReport, measure_growth
 from profkit.debug.memory.holds import TooLarge
 from profkit.debug.memory.report import MemoryReport
 from profkit.debug.memory.single import Busy
+from profkit.debug.memory.tracing import LIMIT as TRACE_LIMIT
 from profkit.debug.memory.tracing import MAX_FRAMES, MAX_LINES, Disturbed, TraceReport, trace_memory
 from profkit.debug.negotiation import HTML, JSON, SVG
 from profkit.debug.parameters import choice, flag, number, required, text, whole
@@ -37,6 +39,9 @@ from profkit.debug.scopes import Scope
 
 T = TypeVar("T")
 _JOB: Final = "memory job"
+_LIMITS: Final = {"trace": TRACE_LIMIT, "count": COUNT_LIMIT, "collect": COLLECT_LIMIT}
+"""Seconds for which each may stop the process."""
+
 TRACE_SECONDS = number(
     "seconds", "for how long allocations are traced", low=MIN_SECONDS, high=MAX_SECONDS, default=5.0
 )
@@ -62,10 +67,11 @@ GENERATION = whole(
     "generation", "the oldest that is collected: 0 for the youngest alone", low=0, high=OLDEST, default=OLDEST
 )
 
+
 async def memory(call: Call) -> Response:
     """Memory use, the allocators, the garbage collector and the commonest types."""
     data = await call.context.workers.run("memory", call.context.memory)
-    return await answer(call, data, "memory.html", searchable=SEARCHABLE)
+    return await answer(call, data, "memory.html", searchable=SEARCHABLE, limits=_LIMITS)
 
 
 async def trace(call: Call) -> Response:
@@ -77,7 +83,7 @@ async def trace(call: Call) -> Response:
     data["lines"] = masked(data["lines"], masker)
     for one in data["tracebacks"]:
         one["frames"] = masked(one["frames"], masker)
-    return await answer(call, data, "report.html", title="memory trace")
+    return await answer(call, data, "trace.html")
 
 
 async def growth(call: Call) -> Response:
@@ -90,7 +96,7 @@ async def growth(call: Call) -> Response:
         seconds,
         lambda stop: measure_growth(seconds, top=top, collect=collect, stop=stop, masker=masker),
     )
-    return await answer(call, data, "report.html", title="memory growth")
+    return await answer(call, data, "growth.html", searchable=SEARCHABLE)
 
 
 async def backrefs(call: Call) -> Response:
@@ -110,14 +116,14 @@ async def backrefs(call: Call) -> Response:
     )
     if form == "svg" or (form is None and call.wants == SVG):
         return await _image(call, data)
-    return await answer(call, data, "backrefs.html", held_by=held_by)
+    return await answer(call, data, "backrefs.html", held_by=held_by, image=lambda: svg_of(data))
 
 
 async def collect(call: Call) -> Response:
     """Collect garbage now."""
     generation = call.parameters[GENERATION]
     data = await _job(call, COLLECT_LIMIT, lambda _: collect_garbage(generation))
-    return await answer(call, data, "report.html", title="memory collected")
+    return await answer(call, data, "collected.html")
 
 
 async def _job(call: Call, seconds: float, work: Callable[[threading.Event], T]) -> T:
