@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import httpx
@@ -32,6 +33,14 @@ LATE = 20_000
 
 class Order:
     """What the busy process keeps more and more of."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def patient() -> Iterator[None]:
+    """What is expected of a page may take as long here."""
+    expect.set_options(timeout=LATE)
+    yield
+    expect.set_options(timeout=None)
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +114,9 @@ def said(form: Locator) -> Locator:
 
 def taking(site: httpx.Client, headers: dict[str, str], seconds: float) -> threading.Thread:
     """Somebody else takes a profile."""
-    other = threading.Thread(target=site.post, args=(f"/profile?seconds={seconds}",), kwargs={"headers": headers})
+    other = threading.Thread(
+        target=site.post, args=(f"/profile?seconds={seconds}",), kwargs={"headers": headers}
+    )
     other.start()
     return other
 
@@ -157,7 +168,9 @@ def test_cancelling_ends_it_frees_its_place_and_keeps_nothing(
     expect(form.get_by_role("progressbar")).to_have_count(0)
     wait_until(lambda: not live_profiler.sampler.captures)
     wait_until(lambda: site.post("/profile?seconds=0.1", headers=bearer()).status_code == 200)
-    assert len(site.get("/profile", headers=bearer()).json()["stored"]["profiles"]) == 1, "the other one alone"
+    assert len(site.get("/profile", headers=bearer()).json()["stored"]["profiles"]) == 1, (
+        "the other one alone"
+    )
     form.get_by_label("seconds").fill("0.2")
     form.get_by_role("button", name="Take a profile").click()
     page.wait_for_url(re.compile(r"/profile/[0-9A-Z]{26}$"))
@@ -265,7 +278,9 @@ def test_a_trace_is_cancelled(site: httpx.Client, sign_in: SignIn) -> None:
     wait_until(lambda: memory_job.tracing)
     collect = page.locator("#job-memory-gc")
     collect.get_by_role("button", name="Collect").click()
-    expect(said(collect)).to_have_text(re.compile(r"^all has been tracing allocations here since .* at a time\.$"))
+    expect(said(collect)).to_have_text(
+        re.compile(r"^all has been tracing allocations here since .* at a time\.$")
+    )
     form.get_by_role("button", name="Cancel").click()
     expect(said(form)).to_have_text("Cancelled: nothing is traced any more.")
     wait_until(lambda: not memory_job.tracing)
@@ -274,7 +289,9 @@ def test_a_trace_is_cancelled(site: httpx.Client, sign_in: SignIn) -> None:
 
 
 @pytest.mark.skipif(not SEARCHABLE, reason="refused on Python 3.12, which it can crash")
-def test_a_button_of_the_table_of_types_asks_what_keeps_them_alive(site: httpx.Client, sign_in: SignIn) -> None:
+def test_a_button_of_the_table_of_types_asks_what_keeps_them_alive(
+    site: httpx.Client, sign_in: SignIn
+) -> None:
     page = opened(sign_in(), site, "/memory")
     page.get_by_role("button", name="what keeps builtins.module alive").click()
     expect(page.get_by_role("heading", name="what keeps builtins.module alive")).to_be_focused()
@@ -324,6 +341,10 @@ ELSEWHERE: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+def fulfilled(answer: dict[str, Any], route: Route) -> None:
+    route.fulfill(**answer)
+
+
 def test_every_refusal_is_said_in_words_and_the_button_is_usable_again(
     site: httpx.Client, sign_in: SignIn, live_profiler: PerformanceProfiler
 ) -> None:
@@ -332,17 +353,21 @@ def test_every_refusal_is_said_in_words_and_the_button_is_usable_again(
     start = form.get_by_role("button", name="Take a profile")
     form.get_by_label("seconds").fill("0.1")
     for answer, words in ELSEWHERE.values():
-        page.route("**/profile", lambda route, answer=answer: route.fulfill(**answer))
+        page.route("**/profile", partial(fulfilled, answer))
         start.click()
         expect(said(form)).to_have_text(words)
         expect(start).to_be_focused()
         page.unroute("**/profile")
     page.route("**/profile", lambda route: route.abort())
     start.click()
-    expect(said(form)).to_have_text("No whole answer came: the process may have ended, or the way to it is cut.")
+    expect(said(form)).to_have_text(
+        "No whole answer came: the process may have ended, or the way to it is cut."
+    )
     page.unroute("**/profile")
 
-    form.evaluate("form => { form.elements.seconds.removeAttribute('max'); form.elements.seconds.value = '61'; }")
+    form.evaluate(
+        "form => { form.elements.seconds.removeAttribute('max'); form.elements.seconds.value = '61'; }"
+    )
     start.click()
     expect(said(form)).to_have_text("seconds='61' is not allowed: give a number from 0.1 to 60.")
     form.get_by_label("seconds").fill("0.1")
@@ -352,7 +377,9 @@ def test_every_refusal_is_said_in_words_and_the_button_is_usable_again(
     assert list(live_profiler.storage.scan()) == []  # type: ignore[union-attr]
 
 
-def test_without_the_scope_there_is_no_button_but_what_is_missing(site: httpx.Client, sign_in: SignIn) -> None:
+def test_without_the_scope_there_is_no_button_but_what_is_missing(
+    site: httpx.Client, sign_in: SignIn
+) -> None:
     context = sign_in("reader")
     for path, scope in (("/profile", "profile"), ("/memory", "memory"), ("/profile/settings", "manage")):
         page = opened(context, site, path)

@@ -32,7 +32,9 @@ def test_a_form_gives_parameters_as_the_query_does(debug_client: TestClient, bea
         answer = debug_client.post(f"/profile/settings?{query}", headers=bearer(), data=fields)
         assert answer.json()["thresholds"] == {"llm": 2.5}
         debug_client.post("/profile/settings?threshold=default&name=llm", headers=bearer())
-    answer = debug_client.post("/profile/settings", headers=bearer(), data={"threshold": "2", "name": "é&=+ ü"})
+    answer = debug_client.post(
+        "/profile/settings", headers=bearer(), data={"threshold": "2", "name": "é&=+ ü"}
+    )
     assert answer.json()["thresholds"] == {"é&=+ ü": 2.0}
     answer = debug_client.post(
         "/profile", headers={**bearer(), "accept": "text/html"}, data={"seconds": "0.1", "format": "folded"}
@@ -66,7 +68,9 @@ def test_a_form_that_is_not_allowed_changes_nothing(
 ) -> None:
     before = live_profiler.settings
     headers = {**bearer(), "content-type": FORM}
-    answer = debug_client.post(f"/profile/settings{query}", headers=headers, content=content.encode("latin-1"))
+    answer = debug_client.post(
+        f"/profile/settings{query}", headers=headers, content=content.encode("latin-1")
+    )
     assert answer.status_code == 422
     assert says in answer.json()["error"]["message"]
     assert live_profiler.settings == before
@@ -110,7 +114,9 @@ def test_who_waits_is_told_who_takes_a_profile(
         taking.join(15)
     assert busy.status_code == page.status_code == 409
     message = busy.json()["error"]["message"]
-    assert re.match(r"profiler has been taking a profile here since [\d:]{8} UTC, for at most [23] s more", message)
+    assert re.match(
+        r"profiler has been taking a profile here since [\d:]{8} UTC, for at most [23] s more", message
+    )
     assert busy.headers["retry-after"] in {"2", "3"}
     assert "profiler has been taking a profile here" in page.text
     assert f"Ask again in {page.headers['retry-after']} s" in page.text
