@@ -42,6 +42,9 @@ _JOB: Final = "memory job"
 _LIMITS: Final = {"trace": TRACE_LIMIT, "count": COUNT_LIMIT, "collect": COLLECT_LIMIT}
 """Seconds for which each may stop the process."""
 
+_MOST_TRACEBACKS = 50
+"""That a page shows, whole: what allocates is a traceback's last line."""
+
 TRACE_SECONDS = number(
     "seconds", "for how long allocations are traced", low=MIN_SECONDS, high=MAX_SECONDS, default=5.0
 )
@@ -83,7 +86,9 @@ async def trace(call: Call) -> Response:
     data["lines"] = masked(data["lines"], masker)
     for one in data["tracebacks"]:
         one["frames"] = masked(one["frames"], masker)
-    return await answer(call, data, "trace.html")
+    return await answer(
+        call, data, "trace.html", tracebacks=data["tracebacks"], most_tracebacks=_MOST_TRACEBACKS
+    )
 
 
 async def growth(call: Call) -> Response:
