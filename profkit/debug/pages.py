@@ -59,9 +59,9 @@ def _environment() -> jinja2.Environment:
         "size_change": size_change,
         "counted": counted,
         "count_change": count_change,
+        "token_command": token_command,
     }
     environment.filters.update(filters)
-    environment.globals.update({"token_command": token_command})
     for name in environment.list_templates(extensions=["html"]):
         environment.get_template(name)
     return environment

@@ -3,6 +3,7 @@
 // shown below the forms, opened if it is a new profile, or gone to. What is refused is said beside the button.
 (() => {
   const BUSY = 409;
+  const LOOK = 5; // seconds after which to ask again at the latest: another's job may end early
   const boards = new WeakMap(); // by form: what is to be seen of its job
   const cancelled = (error) => error?.name === "AbortError";
 
@@ -22,6 +23,7 @@
       this.box.hidden = true;
       this.said.before(this.box);
       this.ticking = 0;
+      this.until = 0; // when the job that is waited for should be done
       this.abort = null;
     }
 
@@ -47,8 +49,9 @@
       return button;
     }
 
-    progress(seconds) {
-      const began = performance.now(), clock = make("span", { className: "number" });
+    progress(seconds, began) {
+      this.until = 0;
+      const clock = make("span", { className: "number" });
       const bar = make("progress", { max: seconds || 1 });
       bar.setAttribute("aria-label", this.form.dataset.doing);
       if (seconds) bar.value = 0;
@@ -74,8 +77,11 @@
       this.show(words, [clock, later], { tick: countdown(clock, until) });
     }
 
+    /** Wait for another's job, anew only if it is not the one that is waited for already. */
     wait(words, seconds) {
+      if (performance.now() < this.until) return;
       const until = performance.now() + seconds * 1000, clock = make("span", { className: "number" });
+      this.until = until;
       const parts = [clock, this.cancelButton()];
       this.show(`${words} This is started then.`, parts, { startable: false, tick: countdown(clock, until) });
     }
@@ -142,6 +148,7 @@
     const board = boardOf(form);
     if (board.abort) return;
     board.abort = new AbortController();
+    board.until = 0;
     const { signal } = board.abort;
     const input = form.elements.namedItem("seconds");
     const seconds = input && form.dataset.then !== "go" ? Number(input.value || input.defaultValue) : 0;
@@ -150,10 +157,12 @@
       do {
         if (wait !== null) {
           board.wait(why, wait);
-          await pause(wait, signal);
+          await pause(Math.min(wait, LOOK), signal);
         }
-        board.progress(seconds);
-        answer = await send(form, signal);
+        // Who waits is mostly answered at once that the other is still at it.
+        const began = performance.now();
+        const soon = setTimeout(() => board.progress(seconds, began), wait === null ? 0 : 500);
+        answer = await send(form, signal).finally(() => clearTimeout(soon));
         wait = Math.max(1, answer.retry);
         why = words(answer);
       } while (patient !== null && answer.status === BUSY);
