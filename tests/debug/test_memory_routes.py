@@ -165,6 +165,7 @@ def test_the_page_offers_what_its_reader_may_do(
     assert actions == {"gc", "trace", "growth", *(["backrefs"] if SEARCHABLE else [])}
     assert ('name="type" value="builtins.dict"' in page) is SEARCHABLE
     assert page.count('name="form_token"') == page.count('method="post"') == len(actions) + SEARCHABLE
+    assert "<script>" not in page
     reader = debug_client.get("/memory", headers={**bearer("reader"), **BROWSER}).text
     assert 'method="post"' not in reader
     assert "builtins.dict" in reader
