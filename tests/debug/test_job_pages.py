@@ -273,6 +273,9 @@ def test_a_trace_is_cancelled(site: httpx.Client, sign_in: SignIn) -> None:
     expect(said(collect)).to_have_text(
         re.compile(r"^all has been tracing allocations here since .* at a time\.$")
     )
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.locator("#refresh-said")).to_contain_text("as of")
+    expect(form.get_by_role("progressbar")).to_be_visible()
     form.get_by_role("button", name="Cancel").click()
     expect(said(form)).to_have_text("Cancelled: nothing is traced any more.")
     wait_until(lambda: not memory_job.tracing)
@@ -285,6 +288,8 @@ def test_a_button_of_the_table_of_types_asks_what_keeps_them_alive(
     site: httpx.Client, sign_in: SignIn
 ) -> None:
     page = opened(sign_in(), site, "/memory")
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.locator("#refresh-said")).to_contain_text("as of")
     page.get_by_role("button", name="what keeps builtins.module alive").click()
     expect(page.get_by_role("heading", name="what keeps builtins.module alive")).to_be_focused()
     form = page.locator("#job-memory-backrefs")
