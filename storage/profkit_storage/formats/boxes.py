@@ -44,6 +44,7 @@ class Box:
 
     `seconds` are its own and those of all boxes below it; `own` are its own by state (or `UNOBSERVED`); `held_by` are
     those in which another function had the event loop, by its name. `line` is where most of the seconds were spent.
+    `count` is how many boxes it stands for: one, but for the box of smaller ones.
     """
 
     parent: int
@@ -54,15 +55,16 @@ class Box:
     held_by: dict[str, float] = field(default_factory=dict[str, float])
     line: int = 0
     marks: list[Mark] = field(default_factory=list[Mark])
+    count: int = 1
 
 
-def boxes_of(merged: MergedProfile, table: CategoryTable) -> list[Box]:
+def boxes_of(merged: MergedProfile, table: CategoryTable, limit: int | None = None) -> list[Box]:
     """Return the tree of a merge, callers before what they call, of neighbours the one with most seconds first.
 
     The first box stands for all of it. What was not observed is a box of its own below that one. Of more than
-    `MAX_BOXES` the largest are kept, and the others below each of them are one box.
+    `limit` (`MAX_BOXES`) the largest are kept, and the others below each of them are one box.
     """
-    return _sorted(_largest(_Folded(merged, table).boxes))
+    return _sorted(_largest(_Folded(merged, table).boxes, MAX_BOXES if limit is None else limit))
 
 
 def spent_by_category(boxes: Sequence[Box]) -> dict[str, float]:
@@ -184,11 +186,11 @@ def _made_up(name: str) -> Frame:
     return Frame(name, "", 0, "", "", Origin.SYNTHETIC)
 
 
-def _largest(boxes: list[Box]) -> list[Box]:
-    if len(boxes) <= MAX_BOXES:
+def _largest(boxes: list[Box], limit: int) -> list[Box]:
+    if len(boxes) <= limit:
         return boxes
     # Of boxes of one size those met first: a box is never kept without its parent.
-    kept = set(nlargest(MAX_BOXES, range(len(boxes)), key=lambda index: (boxes[index].seconds, -index)))
+    kept = set(nlargest(limit, range(len(boxes)), key=lambda index: (boxes[index].seconds, -index)))
     found: list[Box] = []
     places: list[int] = []
     smaller: dict[int, int] = {}
@@ -202,10 +204,11 @@ def _largest(boxes: list[Box]) -> list[Box]:
         if box.parent in kept:
             if above not in smaller:
                 smaller[above] = len(found)
-                found.append(Box(above, _made_up(SMALLER), "unknown"))
+                found.append(Box(above, _made_up(SMALLER), "unknown", count=0))
             above = smaller[above]
             found[above].seconds += box.seconds
         places.append(above)
+        found[above].count += 1
         _add_up(found[above].own, box.own)
         _add_up(found[above].held_by, box.held_by)
     return found
