@@ -54,7 +54,7 @@ class Box:
     own: dict[str, float] = field(default_factory=dict[str, float])
     held_by: dict[str, float] = field(default_factory=dict[str, float])
     line: int = 0
-    marks: list[Mark] = field(default_factory=list[Mark])
+    marks: tuple[Mark, ...] = ()
     count: int = 1
 
 
@@ -90,9 +90,13 @@ class _Folded:
 
     def __init__(self, merged: MergedProfile, table: CategoryTable) -> None:
         self._merged = merged
-        self._identities = [(function_name(frame), frame.origin, _place(frame)) for frame in merged.frames]
+        numbers: dict[tuple[str, str, str], int] = {}
+        self._identities = [
+            numbers.setdefault((function_name(frame), frame.origin, _place(frame)), len(numbers))
+            for frame in merged.frames
+        ]
         self._shades = _Shades(merged.frames, table)
-        self._known: dict[tuple[int, object], int] = {}
+        self._known: dict[tuple[int, int], int] = {}
         self._of_box = [_Shade("own")]
         self.boxes = [Box(-1, _made_up(merged.title), "own")]
         places: list[int] = []
@@ -142,7 +146,7 @@ class _Folded:
                 found.setdefault(key, Spent()).add(spent.wall, 0.0, spent.count)
         for (box, name, category), spent in sorted(found.items(), key=lambda item: -item[1].wall):
             if len(self.boxes[box].marks) < _SHOWN_MARKS:
-                self.boxes[box].marks.append(Mark(name, category, spent.count, spent.wall))
+                self.boxes[box].marks += (Mark(name, category, spent.count, spent.wall),)
 
 
 class _Shade(NamedTuple):
@@ -158,8 +162,14 @@ class _Shades:
     def __init__(self, frames: Sequence[Frame], table: CategoryTable) -> None:
         self._frames = frames
         self._matches = [table.match(frame) for frame in frames]
+        self._met: dict[_Shade, _Shade] = {}
 
     def below(self, above: _Shade, index: int) -> _Shade:
+        """Return what a box is of; the same object wherever it is the same, since there are few and many boxes."""
+        shade = self._below(above, index)
+        return self._met.setdefault(shade, shade)
+
+    def _below(self, above: _Shade, index: int) -> _Shade:
         frame, match = self._frames[index], self._matches[index]
         if frame.origin is Origin.APPLICATION:
             return _Shade("own")
@@ -220,14 +230,16 @@ def _add_up(into: dict[str, float], seconds: Mapping[str, float]) -> None:
 
 
 def _sorted(boxes: Sequence[Box]) -> list[Box]:
-    below: list[list[int]] = [[] for _ in boxes]
+    below: dict[int, list[int]] = {}
     for index, box in enumerate(boxes[1:], start=1):
-        below[box.parent].append(index)
+        below.setdefault(box.parent, []).append(index)
     found: list[Box] = []
     waiting = [(0, -1)]
     while waiting:
         index, parent = waiting.pop()
         boxes[index].parent = parent
-        waiting += [(one, len(found)) for one in sorted(below[index], key=lambda one: boxes[one].seconds)]
+        waiting += [
+            (one, len(found)) for one in sorted(below.get(index, ()), key=lambda one: boxes[one].seconds)
+        ]
         found.append(boxes[index])
     return found

@@ -22,8 +22,8 @@ def data(boxes: Sequence[Box]) -> str:
     """Return the boxes as JSON, which may stand in a script element.
 
     `texts` are all strings; what follows points into them. `boxes` are columns: `parent`, `name`, `module`, `file`,
-    `line`, `category` (into `categories`). `own` are [box, state (into `states`), seconds], `held` [box, name,
-    seconds], `marks` [box, name, category, calls, seconds], `smaller` [box, how many it stands for].
+    `line`, `category` (into `categories`). `own` are columns of box, state (into `states`) and seconds, `held` of box,
+    name and seconds, `marks` of box, name, category, calls and seconds. `smaller` are [box, how many it stands for].
     """
     texts: dict[str, int] = {}
 
@@ -39,31 +39,36 @@ def data(boxes: Sequence[Box]) -> str:
         "category": [CATEGORIES.index(box.category) for box in boxes],
     }
     numbers = {state: number for number, state in enumerate(STATES)}
-    own = [
-        [index, numbers[state], round(seconds, 6)]
-        for index, box in enumerate(boxes)
-        for state, seconds in box.own.items()
-    ]
-    held = [
-        [index, at(name), round(seconds, 6)]
-        for index, box in enumerate(boxes)
-        for name, seconds in sorted(box.held_by.items(), key=lambda item: -item[1])[:_HOLDERS]
-    ]
-    marks = [
-        [index, at(mark.name), at(mark.category), round(mark.calls, 2), round(mark.seconds, 6)]
-        for index, box in enumerate(boxes)
-        for mark in box.marks
-    ]
+    own, held, marks = _Columns(3), _Columns(3), _Columns(5)
+    for index, box in enumerate(boxes):
+        for state, seconds in box.own.items():
+            own.add(index, numbers[state], round(seconds, 6))
+        if box.held_by:
+            for name, seconds in sorted(box.held_by.items(), key=lambda item: -item[1])[:_HOLDERS]:
+                held.add(index, at(name), round(seconds, 6))
+        for mark in box.marks:
+            marks.add(index, at(mark.name), at(mark.category), round(mark.calls, 2), round(mark.seconds, 6))
     document = {
         "texts": list(texts),
         "categories": [*CATEGORIES],
         "labels": [LABELS.get(name, name) for name in CATEGORIES],
         "states": STATES,
         "boxes": columns,
-        "own": own,
-        "held": held,
-        "marks": marks,
+        "own": own.columns,
+        "held": held.columns,
+        "marks": marks.columns,
         "smaller": [[index, box.count] for index, box in enumerate(boxes) if box.count > 1],
     }
     # orjson, since no other thread runs while a document is written, and it is ten times as quick.
     return orjson.dumps(document).decode().replace("<", "\\u003c")
+
+
+class _Columns:
+    """A table by its columns: of many rows each would be an object that Python's collector has to look at."""
+
+    def __init__(self, count: int) -> None:
+        self.columns: list[list[float]] = [[] for _ in range(count)]
+
+    def add(self, *row: float) -> None:
+        for column, value in zip(self.columns, row, strict=True):
+            column.append(value)

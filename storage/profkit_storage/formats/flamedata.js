@@ -17,12 +17,17 @@ globalThis.flameTree = (() => {
   const previous = new Int32Array(count).fill(-1), last = new Int32Array(count).fill(-1);
   const place = new Int32Array(count), children = new Int32Array(count);
 
-  const grouped = (rows, into) => {
-    for (const [box, ...row] of rows) into.has(box) ? into.get(box).push(row) : into.set(box, [row]);
+  const grouped = ([of, ...columns], into) => {
+    of.forEach((box, index) => {
+      const row = columns.map((column) => column[index]);
+      into.has(box) ? into.get(box).push(row) : into.set(box, [row]);
+    });
   };
   grouped(data.held, held);
   grouped(data.marks, marks);
-  for (const [box, state, seconds] of data.own) {
+  const [of, inState, lasting] = data.own;
+  for (let index = 0; index < of.length; index++) {
+    const box = of[index], state = inState[index], seconds = lasting[index];
     (own[box] ??= []).push([states[state], seconds]);
     total[box] += seconds;
     spent[box * kinds + state] += seconds;

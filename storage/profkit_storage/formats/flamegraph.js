@@ -164,6 +164,7 @@
     const list = document.createElement("dl");
     list.append(...lines);
     details.replaceChildren(heading, list);
+    details.parentElement.classList.add("explaining"); // it stays in sight from now on
   }
 
   // Search: boxes whose function, module, file or operations contain the words, letter case aside.

@@ -29,10 +29,10 @@ def writable(text: str) -> str:
     return _UNSAFE.sub(REPLACEMENT, text)
 
 
-def legible(text: str) -> str:
-    """Return `text` as a page shows it: writable, and at most `MAX_NAME` characters of it."""
-    shown = writable(text[: MAX_NAME + 1])
-    return shown if len(shown) <= MAX_NAME else f"{shown[: MAX_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
+def legible(text: str, longest: int = MAX_NAME) -> str:
+    """Return `text` as a page shows it: writable, and at most `longest` characters of it."""
+    shown = writable(text[: longest + 1])
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def markup(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Iterator, Sequence
-from itertools import count
+from itertools import count as counting
 
 from profkit_storage.formats.boxes import CATEGORIES
 from profkit_storage.formats.flame_svg import in_seconds
@@ -21,8 +21,10 @@ _NARROW = 18
 """Units that anything is wide at least, so that it can be seen."""
 _TITLED = 40
 """Parts of one row that have a title each; of more, the row has one."""
-_FINEST = 2_400
-"""Parts of all rows together; those that lie closer are drawn as one."""
+_ALL_TITLED = 400
+"""As many in all rows together."""
+_FINEST, _GAP = 2_400, 1 / 400
+"""Parts of all rows together, and how close they are in one row, of all its width; closer ones are drawn as one."""
 _HEAD, _HEADING, _ROW, _STRIP = 38, 22, 32, 50
 """Pixels: the axis, a heading, a row, the states with theirs."""
 _DEEPEST = 8
@@ -36,7 +38,7 @@ def drawn_timeline(
     span: float,
 ) -> str:
     """Return the picture, `span` seconds wide: an axis, a row of the states in `columns`, and a row for each lane."""
-    finest = max(60, _FINEST // max(1, len(operations) + len(branches)))
+    count = len(operations) + len(branches)
     parts: list[str] = []
     top = _HEAD
     if columns:
@@ -47,7 +49,7 @@ def drawn_timeline(
             parts.append(_heading(heading, top))
             top += _HEADING
         for lane in lanes:
-            parts += [*_row(lane, top), _lane(lane, span, top + 18, finest)]
+            parts += [*_row(lane, top), _lane(lane, span, top + 18, count)]
             top += _ROW
     if 0 < profile.threshold <= span:
         parts += _threshold(profile.threshold, span, top)
@@ -62,7 +64,7 @@ def _axis(span: float, height: int) -> Iterator[str]:
     """Yield at most six times with their lines, at round figures."""
     step = _step(span)
     unit, scale = ("s", 1.0) if span >= 1 else ("ms", 1e3)
-    for number in count():
+    for number in counting():
         at = number * step
         if at > span:
             return
@@ -97,9 +99,13 @@ def _heading(text: str, top: int) -> str:
 
 def _row(lane: Lane, top: int) -> Iterator[str]:
     indent = 12 * min(lane.depth, _DEEPEST)
-    name, figures = markup(lane.name), _figures(lane)
-    yield f'<svg x="0" y="{top}" width="64%" height="18"><text x="{indent}" y="13">{name}</text></svg>'
-    yield f'<text class="quiet" x="100%" y="{top + 13}" text-anchor="end">{figures}</text>'
+    name = markup(lane.name)
+    title = f"{name} ({markup(lane.category)})" if lane.category else name
+    yield (
+        f'<svg x="0" y="{top}" width="64%" height="18"><title>{title}</title>'
+        f'<text x="{indent}" y="13">{name}</text></svg>'
+    )
+    yield f'<text class="quiet" x="100%" y="{top + 13}" text-anchor="end">{_figures(lane)}</text>'
 
 
 def _figures(lane: Lane) -> str:
@@ -107,27 +113,25 @@ def _figures(lane: Lane) -> str:
     return f"{times}{in_seconds(lane.seconds)}"
 
 
-def _lane(lane: Lane, span: float, top: int, finest: int) -> str:
+def _lane(lane: Lane, span: float, top: int, lanes: int) -> str:
+    """Return a lane's bars: each with its title where they are few, also of all `lanes` together."""
     kind = lane.category if lane.category in CATEGORIES else "other"
     begun = sorted(lane.spans)
-    if len(begun) <= _TITLED:
-        paths = "".join(
-            f'<path class="lane {kind}" d="{_block(start, end, span)}">'
-            f"<title>{html.escape(_said(lane, start, end))}</title></path>"
-            for start, end in begun
-        )
+    if len(begun) <= min(_TITLED, _ALL_TITLED // lanes):
+        bars = [(_block(start, end, span), in_seconds(end - start), start, end) for start, end in begun]
     else:
-        shape = "".join(_block(start, end, span) for start, end in _joined(begun, span / finest))
-        title = (
-            f"{legible(lane.name)}: {_figures(lane)}, from {in_seconds(lane.start)} to {in_seconds(lane.end)}"
-        )
-        paths = f'<path class="lane {kind}" d="{shape}"><title>{html.escape(title)}</title></path>'
-    return _stretched(top, 9, paths)
-
-
-def _said(lane: Lane, start: float, end: float) -> str:
-    category = f" ({legible(lane.category)})" if lane.category else ""
-    return f"{legible(lane.name)}{category}: {in_seconds(end - start)}, from {in_seconds(start)} to {in_seconds(end)}"
+        gap = span * max(_GAP, lanes / _FINEST)
+        shape = "".join(_block(start, end, span) for start, end in _joined(begun, gap))
+        bars = [(shape, _figures(lane), lane.start, lane.end)]
+    return _stretched(
+        top,
+        9,
+        "".join(
+            f'<path class="lane {kind}" d="{shape}">'
+            f"<title>{figures}, from {in_seconds(start)} to {in_seconds(end)}</title></path>"
+            for shape, figures, start, end in bars
+        ),
+    )
 
 
 def _joined(spans: Sequence[tuple[float, float]], gap: float) -> Iterator[tuple[float, float]]:
