@@ -8,10 +8,9 @@ import html as markup
 import json
 import re
 import time
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from profkit_storage import ChildOperation, Frame, Origin, Profile, Sampling, State
 from profkit_storage.categories import default_categories
@@ -182,30 +181,6 @@ def test_a_page_of_two_seconds_is_small(make_profile):
     ]  # fmt: skip
     text = flamegraph.render(make_profile(stacks=stacks))
     assert len(text.encode()) < 150_000
-
-
-@pytest.fixture
-def shown(browser: Browser, tmp_path: Path):
-    """`shown(text, **options) -> page` of a browser; whatever it asks for or complains of fails the test."""
-    contexts, asked, complaints = [], [], []
-
-    def show(text: str, **options: object) -> Page:
-        path = tmp_path / f"{len(contexts)}.html"
-        path.write_text(text, encoding="utf-8")
-        context = browser.new_context(viewport={"width": 1280, "height": 800}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(path.as_uri())
-        return page
-
-    yield show
-    for context in contexts:
-        context.close()
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
-    assert complaints == []
 
 
 def item(page: Page, name: str):

@@ -69,7 +69,7 @@
 
   function row(box, index) {
     const attributes = {
-      role: "row", id: `tree-row-${box}`, class: `tree-row${box === active ? " active" : ""}`, "data-box": box,
+      role: "row", id: `tree-row-${box}`, class: `tree-row${box === active ? " active" : ""}`, "data-row": box,
       "aria-level": depth[box] + 1, "aria-posinset": place[box] || 1, "aria-setsize": box ? children[parent[box]] : 1,
       "aria-rowindex": index + 2, "aria-selected": box === active,
     };
@@ -154,8 +154,8 @@
   };
 
   const boxAt = (target) => {
-    const row = target instanceof Element ? target.closest("[data-box]") : null;
-    return row ? Number(row.dataset.box) : -1;
+    const row = target instanceof Element ? target.closest("[data-row]") : null;
+    return row ? Number(row.dataset.row) : -1;
   };
 
   grid.addEventListener("keydown", (event) => {
