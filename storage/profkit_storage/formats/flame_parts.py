@@ -10,7 +10,7 @@ from profkit_storage.formats.flame_svg import SHADED, in_seconds, patterns
 from profkit_storage.profile import State
 
 _GRAPH = """<section class="flame-part" aria-labelledby="flame-title"><h2 id="flame-title">Flame graph</h2>
-<div class="flame-tools">
+<div class="flame-tools" data-scripted hidden>
 <label for="flame-search">Search</label>
 <input type="search" id="flame-search" placeholder="function, module or file" autocomplete="off" \
 spellcheck="false" aria-keyshortcuts="/" aria-describedby="flame-found">
@@ -20,7 +20,7 @@ spellcheck="false" aria-keyshortcuts="/" aria-describedby="flame-found">
 {patterns}
 <div class="flame-graph" id="flame-graph"><noscript><p>The graph and the call tree are drawn by a script, and scripts \
 are off. The rest of the page needs none.</p></noscript></div>
-<div class="flame-details">
+<div class="flame-details" data-scripted hidden>
 <div id="flame-details" aria-hidden="true"><p class="quiet">Point at a box, or step through them with the arrow keys. \
 A click or Enter zooms, Escape resets, / searches, T goes to the box's row in the call tree.</p></div>
 <button type="button" id="flame-to-tree">Show in the call tree</button>
@@ -32,7 +32,7 @@ A click or Enter zooms, Escape resets, / searches, T goes to the box's row in th
 {smaller}
 </section>"""
 
-_TREE = """<section class="flame-part" aria-labelledby="tree-title"><h2 id="tree-title">Call tree</h2>
+_TREE = """<section class="flame-part" data-scripted hidden aria-labelledby="tree-title"><h2 id="tree-title">Call tree</h2>
 <p class="quiet" id="tree-help">Arrow keys go through it: right opens, left closes. Enter, or a double click, shows \
 the row's box in the flame graph.</p>
 <div class="tree-frame">

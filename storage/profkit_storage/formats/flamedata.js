@@ -57,6 +57,9 @@ globalThis.flameTree = (() => {
     ? `${value.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 })} s`
     : `${Number((value * 1000).toPrecision(3))} ms`;
 
+  // What is of no use without scripts is hidden until now.
+  for (const one of document.querySelectorAll("[data-scripted]")) one.hidden = false;
+
   const listening = { graph: [], tree: [] };
   return {
     count, texts, states, categories, labels, own, held, marks, smaller,
