@@ -32,7 +32,8 @@ A click or Enter zooms, Escape resets, / searches, T goes to the box's row in th
 {smaller}
 </section>"""
 
-_TREE = """<section class="flame-part" data-scripted hidden aria-labelledby="tree-title"><h2 id="tree-title">Call tree</h2>
+_TREE = """<section class="flame-part" data-scripted hidden aria-labelledby="tree-title">
+<h2 id="tree-title">Call tree</h2>
 <p class="quiet" id="tree-help">Arrow keys go through it: right opens, left closes. Enter, or a double click, shows \
 the row's box in the flame graph.</p>
 <div class="tree-frame">
