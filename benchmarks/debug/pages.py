@@ -201,56 +201,39 @@ async def _sizes(made: Pages) -> dict[str, tuple[int, int]]:
 
 
 def page_stalls() -> tuple[Measurement, ...]:
-    """Ask for each page over and over in one loop; it is longest still, collections of all objects told apart."""
+    """Ask for each page over and over in one loop, with Python's collector off, then on.
+
+    A collection of all objects stops every thread, for as long as the process has objects; it comes sooner or later,
+    with a page or with anything else.
+    """
     with pages() as made:
         return asyncio.run(_stalls(made))
 
 
 async def _stalls(made: Pages) -> tuple[Measurement, ...]:
-    collecting = _Collections()
     rows: list[Measurement] = []
     async with made.client() as client:
         for name, path in made.paths.items():
             await client.get(path)
-            stood: list[float] = []
-            apart: list[float] = []
-            for _ in range(ANSWERS):
-                collecting.count = 0
-                async with Stalls() as stalls:
-                    (await client.get(path)).raise_for_status()
-                    await asyncio.sleep(0.003)
-                (apart if collecting.count else stood).append(stalls.longest * 1e3)
-            rows.append(_row(name, stood, apart))
-    collecting.end()
+            gc.disable()
+            alone = [await _stall(client, path) for _ in range(ANSWERS)]
+            gc.enable()
+            collected = [await _stall(client, path) for _ in range(ANSWERS)]
+            rows.append(
+                Measurement(
+                    f"{name}: longest stall of the loop",
+                    statistics.median(alone),
+                    20.0,
+                    "ms",
+                    f"median of {ANSWERS}, at most {max(alone):.1f}; with Python's collector on "
+                    f"{statistics.median(collected):.1f}, at most {max(collected):.1f}",
+                )
+            )
     return tuple(rows)
 
 
-def _row(name: str, stood: list[float], apart: list[float]) -> Measurement:
-    collected = (
-        f"; {len(apart)} with a collection of all objects: median {statistics.median(apart):.1f}"
-        if apart
-        else ""
-    )
-    measured = stood or apart
-    return Measurement(
-        f"{name}: longest stall of the loop",
-        statistics.median(measured),
-        20.0,
-        "ms",
-        f"median of {len(measured)}, at most {max(measured):.1f}{collected}",
-    )
-
-
-class _Collections:
-    """Counts the collections of all objects."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        gc.callbacks.append(self._collected)
-
-    def _collected(self, phase: str, info: dict[str, int]) -> None:
-        self.count += phase == "stop" and info["generation"] == 2
-
-    def end(self) -> None:
-        """Count no more."""
-        gc.callbacks.remove(self._collected)
+async def _stall(client: httpx.AsyncClient, path: str) -> float:
+    async with Stalls() as stalls:
+        (await client.get(path)).raise_for_status()
+        await asyncio.sleep(0.003)
+    return stalls.longest * 1e3

@@ -26,9 +26,13 @@ def data(boxes: Sequence[Box]) -> str:
     name and seconds, `marks` of box, name, category, calls and seconds. `smaller` are [box, how many it stands for].
     """
     texts: dict[str, int] = {}
+    known: dict[str, int] = {}
 
     def at(text: str) -> int:
-        return texts.setdefault(legible(text), len(texts))
+        place = known.get(text)
+        if place is None:
+            place = known[text] = texts.setdefault(legible(text), len(texts))
+        return place
 
     columns = {
         "parent": [box.parent for box in boxes],
