@@ -3,7 +3,7 @@
 // Everything written is text or a number; nothing in the data ever becomes markup.
 (() => {
   const ROW = 28, AROUND = 12, PAGE = 12; // pixels of a row; rows made beyond those in sight; rows of Page Down
-  const INDENT = 14, NARROWER = 3, DEEP = 14; // pixels a level is further right, up to so many levels and beyond
+  const INDENT = 14, ON_A_PHONE = 8, NARROWER = 3, DEEP = 14; // pixels a level is further right, up to so many and beyond
   const HOT = 0.5, LONGEST = 60; // a first look: callees with so much of their caller's seconds, so many levels
 
   const grid = document.getElementById("flame-tree");
@@ -75,7 +75,7 @@
     };
     if (first[box] >= 0) attributes["aria-expanded"] = opened.has(box);
     const cells = COLUMNS.map(([kindOf, , content]) => node("span", { role: "gridcell", class: `tree-${kindOf}` }, ...content(box)));
-    const indent = Math.min(depth[box], DEEP) * INDENT + Math.max(0, depth[box] - DEEP) * NARROWER;
+    const indent = Math.min(depth[box], DEEP) * (grid.clientWidth < 640 ? ON_A_PHONE : INDENT) + Math.max(0, depth[box] - DEEP) * NARROWER;
     cells[0].style.paddingLeft = `${Math.min(indent, 260)}px`;
     const one = node("div", attributes, ...cells);
     one.title = [name(box), module(box), file(box)].filter(Boolean).join("\n");

@@ -11,9 +11,9 @@ from profkit_storage.formats.boxes import CATEGORIES
 from profkit_storage.formats.flame_svg import in_seconds
 from profkit_storage.formats.lanes import Lane
 from profkit_storage.formats.names import legible, markup
-from profkit_storage.formats.states import ORDER, kind_of
+from profkit_storage.formats.states import kind_of
 from profkit_storage.formats.strip import Column
-from profkit_storage.profile import Profile
+from profkit_storage.profile import Profile, State
 
 _WIDTH = 10_000
 """Units of a row's width, whatever that is in pixels."""
@@ -163,11 +163,11 @@ def _strip(columns: Sequence[Column], span: float, top: int) -> str:
             for state in shares
         )
         return _stretched(top, 18, paths)
-    shapes = dict.fromkeys(ORDER, "")
+    shapes = dict.fromkeys(State, "")
     for start, end, shares in columns:
         low = 0.0
-        for state in ORDER:
-            share = shares.get(state, 0.0) if state in shares else 0.0
+        for state in State:
+            share = shares.get(state, 0.0)
             if share > 0.005:
                 shapes[state] += _block(start, end, span, low, min(1.0, low + share))
                 low += share
