@@ -145,12 +145,14 @@ def test_a_browser_can_use_the_pages(page: Page, endpoints: DiagnosticEndpoints,
         page.get_by_role("link", name="Open pyinstrument's view").wait_for()
         assert "/debug/profile/" in page.url
         asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
-        page.get_by_role("link", name="Open pyinstrument's view").click()
-        page.locator("#app > *").first.wait_for()
-        assert "format=html" in page.url
+        page.context.on("request", lambda request: asked.append(request.url))
+        with page.context.expect_page() as opened:  # in a tab of its own
+            page.get_by_role("link", name="Open pyinstrument's view").click()
+        view = opened.value
+        view.locator("#app > *").first.wait_for()
+        assert "format=html" in view.url
         assert all(url.startswith(f"{client.base_url}/debug/profile/") for url in asked)
-        assert page.evaluate("window.origin") == "null"
+        assert view.evaluate("window.origin") == "null"
     assert [text for text in complaints if "favicon" not in text] == []
 
 
