@@ -146,13 +146,14 @@ def test_a_browser_can_use_the_pages(page: Page, endpoints: DiagnosticEndpoints,
         assert "/debug/profile/" in page.url
         asked: list[str] = []
         page.context.on("request", lambda request: asked.append(request.url))
-        with page.context.expect_page() as opened:  # in a tab of its own
+        with page.expect_popup() as tab:
             page.get_by_role("link", name="Open pyinstrument's view").click()
-        view = opened.value
-        view.locator("#app > *").first.wait_for()
-        assert "format=html" in view.url
-        assert all(url.startswith(f"{client.base_url}/debug/profile/") for url in asked)
-        assert view.evaluate("window.origin") == "null"
+        complaints += watched(tab.value)
+        tab.value.locator("#app > *").first.wait_for()
+        assert "format=html" in tab.value.url
+        assert asked
+        assert [url for url in asked if not url.startswith(f"{client.base_url}/debug/")] == []
+        assert tab.value.evaluate("window.origin") == "null"
     assert [text for text in complaints if "favicon" not in text] == []
 
 
