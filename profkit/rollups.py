@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
 from profkit.sampling import real
-from profkit.tallies import Overflowing, Tally
+from profkit.tallies import Counts, Overflowing, Tally
 from profkit_storage.rollup import Rollup, RollupSet
 from profkit_storage.ulid import new_ulid
 
@@ -195,6 +195,16 @@ class Rollups:
             kept=sum(count.kept for count in counts),
             dropped=dict(dropped),
         )
+
+    def counts(self) -> dict[tuple[str, str], Counts]:
+        """Return what was counted since the start by (name, category), with those that have ended just now."""
+        with self._lock:
+            self._gather(self._all)
+            found: dict[tuple[str, str], Counts] = {}
+            for tally in self._all:
+                key = tally.name, tally.category
+                found[key] = found[key].plus(tally.counts()) if key in found else tally.counts()
+        return found
 
     def _gather(self, tallies: Iterable[Tally]) -> None:
         """Gather, unless this thread was about to: a finalizer that comes in its midst must not take it all twice."""

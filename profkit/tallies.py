@@ -34,6 +34,19 @@ class Counts(NamedTuple):
     kept: int = 0
     dropped: Mapping[str, int] = {}
 
+    def plus(self, other: Counts) -> Counts:
+        """Return both together."""
+        dropped = Counter(self.dropped)
+        dropped.update(other.dropped)
+        return Counts(
+            self.calls + other.calls,
+            self.seconds + other.seconds,
+            self.errors + other.errors,
+            self.slow + other.slow,
+            self.kept + other.kept,
+            dropped,
+        )
+
 
 class Tally:
     """What is counted of the operations of one name, category and threshold.

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from profkit.debug.context import DebugContext
+from profkit.debug.excerpt import excerpt
 from profkit.debug.negotiation import HTML, JSON, preferred
 from profkit.debug.pages import POLICY, Pages
 from profkit.debug.problems import ErrorAnswer, Problem
@@ -36,22 +37,30 @@ def base_of(request: Request) -> str:
 async def answer(
     call: Call, data: Mapping[str, object], template: str, *, status: int = 200, **more: object
 ) -> Response:
-    """Return the data with the process's name, as JSON or as a page. `more` is for the page alone."""
+    """Return the data with the process's name, as JSON or, shortened to what can be read, as a page.
+
+    `more` is for the page alone.
+    """
     process = call.context.process()
     if call.wants == JSON:
         return Response(to_json({"answered_by": process, **data}), status, media_type=JSON)
-    values = {
-        "base": base_of(call.request),
-        "menu": MENU,
-        "principal": call.principal,
-        "form_token": call.principal.form_token,
-        "process": process,
-        "data": data,
-        "refreshable": call.request.method != "POST",
-        **more,
-    }
-    text = await call.context.workers.run_alone(lambda: call.pages.render(template, values))
-    return _page(text, status, {})
+
+    def render() -> str:
+        shown, shortened = excerpt(data)
+        values = {
+            "base": base_of(call.request),
+            "menu": MENU,
+            "principal": call.principal,
+            "form_token": call.principal.form_token,
+            "process": process,
+            "data": shown,
+            "shortened": shortened,
+            "refreshable": call.request.method != "POST",
+            **more,
+        }
+        return call.pages.render(template, values)
+
+    return _page(await call.context.workers.run_alone(render), status, {})
 
 
 def problem_answer(request: Request, problem: Problem, context: DebugContext, pages: Pages) -> Response:

@@ -24,6 +24,7 @@ from profkit.debug.configuration import (
 )
 from profkit.debug.configuration.asking import Asking
 from profkit.debug.connections import ConnectionsReport, connections_report
+from profkit.debug.cpu import CpuMeter
 from profkit.debug.health import HealthChecker
 from profkit.debug.memory import MemoryReport, memory_report
 from profkit.debug.pools import PoolReader
@@ -112,6 +113,7 @@ class DebugContext:
     recent: deque[Profile] = field(default_factory=lambda: deque[Profile](maxlen=_RECENT))
     """The last captures asked for here: they can be looked at before, or without, a store having them."""
     asking: Asking = field(default_factory=Asking)
+    cpu: CpuMeter = field(default_factory=CpuMeter)
 
     def __post_init__(self) -> None:
         if isinstance(self.show_values, ValueRules):  # what they hide is hidden on every route

@@ -11,7 +11,7 @@ from typing import Final, cast
 
 import jinja2
 
-from profkit.debug.configuration.rows import rows_of
+from profkit.debug.configuration.rows import rows_of, unit_of
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -52,6 +52,9 @@ def _environment() -> jinja2.Environment:
         "moment": moment,
         "kind": kind,
         "rows": rows_of,
+        "unit": unit_of,
+        "size": size,
+        "counted": counted,
     }
     environment.filters.update(filters)
     for name in environment.list_templates(extensions=["html"]):
@@ -79,16 +82,29 @@ def label(name: object) -> str:
 def scalar(value: object, name: object = "") -> str:
     """Return a value as text: thousands apart, no more digits of a float than are of use, bytes in MiB."""
     if value is None:
-        return "-"
+        return "\N{EN DASH}"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
         if _BYTES.fullmatch(str(name)) and abs(value) >= 1024:
-            return f"{value / 1_048_576:.1f} MiB" if abs(value) >= 1_048_576 else f"{value / 1024:.1f} KiB"
+            return size(value)
         return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}") if abs(value) >= 100_000 else str(value)
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return scalar(int(value), name) if value.is_integer() and abs(value) < 1e15 else f"{value:.6g}"
     return str(value)
+
+
+def size(value: int) -> str:
+    """Return bytes: `812 B`, `1.4 KiB`, `65.9 MiB`, `2.31 GiB`."""
+    for unit, digits, scale in (("GiB", 2, 2**30), ("MiB", 1, 2**20), ("KiB", 1, 2**10)):
+        if abs(value) >= scale:
+            return f"{value / scale:.{digits}f} {unit}"
+    return f"{value} B"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 task`, `2 tasks`, `no tasks`."""
+    return f"{scalar(number) if number else 'no'} {noun}{'' if number == 1 else 's'}"
 
 
 def seconds(value: float) -> str:

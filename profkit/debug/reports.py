@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
 from typing import Annotated, TypedDict
 
 from starlette.responses import Response
@@ -12,6 +11,9 @@ from profkit.counts import Stats
 from profkit.debug.answers import answer
 from profkit.debug.configuration import ConfigurationReport
 from profkit.debug.connections import ConnectionsReport
+from profkit.debug.negotiation import JSON
+from profkit.debug.notices import notices_of
+from profkit.debug.overview import look_at
 from profkit.debug.pools.threads import default_limiter
 from profkit.debug.routing import Call, DebugRoute
 from profkit.debug.scopes import Scope
@@ -83,23 +85,23 @@ async def index(call: Call) -> Response:
         "recorder": call.context.current_profiler().stats(),
         "routes": routes,
     }
-    return await answer(call, data, "index.html", principal=call.principal)
+    if call.wants == JSON:
+        return await answer(call, data, "index.html")
+    look, health = await look_at(call.context)
+    return await answer(call, data, "index.html", look=look, health=health, notices=notices_of(look, health))
 
 
 async def config(call: Call) -> Response:
     """Settings, versions and how the process was started."""
-    return await _report(call, "configuration", call.context.configuration)
+    data = await call.context.workers.run("configuration", call.context.configuration)
+    return await answer(call, data, "config.html")
 
 
 async def connections(call: Call) -> Response:
     """Sockets, file descriptors, threads, pools, and what is served now."""
     limiter = default_limiter()
-    return await _report(call, "connections", lambda: call.context.connections(limiter=limiter))
-
-
-async def _report(call: Call, name: str, collect: Callable[[], Mapping[str, object]]) -> Response:
-    data = await call.context.workers.run(name, collect)
-    return await answer(call, data, "config.html" if name == "configuration" else "report.html", title=name)
+    data = await call.context.workers.run("connections", lambda: call.context.connections(limiter=limiter))
+    return await answer(call, data, "connections.html")
 
 
 ROUTES = (

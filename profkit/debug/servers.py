@@ -87,7 +87,11 @@ def _live(connections: list[LiveRequest], masker: Masker) -> LiveReport:
 
 
 def _runs(server: object) -> bool:
-    return attribute(server, "started") is True and bool(items(server, "servers"))
+    """Tell whether it listens, or has connections left; one that has ended may be there for a while."""
+    if attribute(server, "started") is not True:
+        return False
+    listens = any(items(one, "sockets") for one in items(server, "servers"))
+    return listens or bool(items(attribute(server, "server_state"), "connections"))
 
 
 def _server(server: object) -> UvicornReport:

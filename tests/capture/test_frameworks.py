@@ -282,7 +282,7 @@ def test_a_celery_worker_runs_decorated_tasks(captured: Any, spin: Any, roots_of
 
     app = Celery("shop", broker="memory://", backend="cache+memory://")
 
-    @app.task
+    @app.task(shared=False)  # of this application alone: a second try has another
     @captured.profiler.profile("report")
     def report(seconds: float) -> float:
         spin(seconds)

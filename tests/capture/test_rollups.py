@@ -582,3 +582,19 @@ def test_counting_costs_a_fraction_of_clocking(rollups):
     )
     assert rollups.totals().calls == 250_000
     assert ratios[12] < 0.5
+
+
+def test_counts_are_by_name_and_category_whatever_the_threshold() -> None:
+    rollups = Rollups()
+    for threshold, duration in ((None, 1.0), (0.5, 2.0), (0.5, 3.0)):
+        rollups.tally("load", "db", threshold).durations.append(duration)
+    rollups.tally("load", "db", 0.5).drop("queue_full")
+    rollups.tally("load", "db", None).drop("queue_full")
+    rollups.tally("load", "http", None).errors += 1
+    rollups.collect()  # a window ends, the counts go on
+    rollups.tally("load", "db", None).durations.append(4.0)
+    counts = rollups.counts()
+    assert counts.keys() == {("load", "db"), ("load", "http")}
+    found = counts["load", "db"]
+    assert (found.calls, found.seconds, dict(found.dropped)) == (4, 10.0, {"queue_full": 2})
+    assert counts["load", "http"].errors == 1

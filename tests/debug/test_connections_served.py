@@ -111,6 +111,18 @@ def test_the_server_of_profkit_is_named(token: str, token_auth: TokenAuth) -> No
     assert "anyio.to_thread" not in [one["name"] for one in found["pools"]]
 
 
+def test_a_server_that_has_ended_is_not_shown(token: str, token_auth: TokenAuth) -> None:
+    headers = {"Authorization": f"Bearer {token}"}
+    with profkit.debug.serve(auth=token_auth) as ended:
+        httpx.get(ended.url, headers=headers, trust_env=False, timeout=20)
+    with profkit.debug.serve(auth=token_auth) as server:
+        found = httpx.get(f"{server.url}connections", headers=headers, trust_env=False, timeout=20).json()
+    shown = [address for one in found["server"]["uvicorn"] for address in one["addresses"]]
+    assert f"127.0.0.1:{server.port}" in shown
+    assert f"127.0.0.1:{ended.port}" not in shown
+    assert all(one["addresses"] for one in found["server"]["uvicorn"])
+
+
 def test_the_search_can_be_turned_off(token_auth: TokenAuth, bearer: Headers) -> None:
     client = TestClient(DiagnosticEndpoints(auth=token_auth, find_pools=False))
     found = client.get("/connections", headers=bearer()).json()

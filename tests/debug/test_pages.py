@@ -43,7 +43,7 @@ def test_durations_read_well(value: float, text: str) -> None:
 @pytest.mark.parametrize(
     ("value", "name", "text"),
     [
-        (None, "", "-"),
+        (None, "", "\N{EN DASH}"),
         (True, "", "yes"),
         (1234, "", "1234"),
         (1234567, "", "1\N{NARROW NO-BREAK SPACE}234\N{NARROW NO-BREAK SPACE}567"),
@@ -51,6 +51,8 @@ def test_durations_read_well(value: float, text: str) -> None:
         (-2048, "size_change_bytes", "-2.0 KiB"),
         (12, "size_bytes", "12"),
         (0.123456789, "", "0.123457"),
+        (2_592_000.0, "", "2\N{NARROW NO-BREAK SPACE}592\N{NARROW NO-BREAK SPACE}000"),
+        (float("inf"), "", "inf"),
         ("text", "rss", "text"),
     ],
 )

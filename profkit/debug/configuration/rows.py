@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, cast
 
+from profkit.config import Settings
 from profkit.debug.configuration.report import SettingsReport
 from profkit.debug.configuration.sources import Setting
 
@@ -18,6 +20,17 @@ _WORDS = {
     "set": "given",
     "unknown": "not known",
 }
+
+
+_IN_SECONDS = frozenset(
+    one.name for one in dataclasses.fields(Settings) if "of seconds" in one.metadata["kind"].allowed
+)
+_IN_BYTES = frozenset(one.name for one in dataclasses.fields(Settings) if one.name.endswith("_bytes"))
+
+
+def unit_of(setting: str) -> str:
+    """Return the unit of one of profkit's own settings: `s`, `B`, or nothing."""
+    return "s" if setting in _IN_SECONDS else "B" if setting in _IN_BYTES else ""
 
 
 class Row(NamedTuple):

@@ -1,0 +1,181 @@
+"""Tables that sort and filter, and pages that are refreshed: what was chosen, open, typed and focused stays."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from profkit import PerformanceProfiler
+from profkit.debug import DiagnosticEndpoints, FailureLimits, TokenAuth
+
+Serve = Callable[..., AbstractContextManager[httpx.Client]]
+CONFIG = {
+    "zebra": 10,
+    "apple": 9,
+    "Mango": 100,
+    "nothing": None,
+    "berry": 0.5,
+    "cherry": -1,
+    "date": 2,
+    "elder": 3,
+}
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def page(browser: Browser, token: str) -> Iterator[Page]:
+    """A page of a browser that knows the token; what it complains of fails the test."""
+    complaints: list[str] = []
+    with browser.new_context(http_credentials={"username": "me", "password": token}) as context:
+        page = context.new_page()
+        page.on(
+            "console", lambda message: complaints.append(message.text) if message.type == "error" else None
+        )
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        yield page
+    assert [one for one in complaints if "Failed to load resource" not in one] == []
+
+
+@pytest.fixture
+def debug(token_auth: TokenAuth, live_profiler: PerformanceProfiler, serve: Serve) -> Iterator[str]:
+    """The address of debug routes with eight settings."""
+    limits = FailureLimits(delay=0, per_peer=10**6, total=10**6)
+    endpoints = DiagnosticEndpoints(
+        auth=token_auth, profiler=live_profiler, config=CONFIG, find_pools=False, limits=limits
+    )
+    with serve(Starlette(routes=[Mount("/debug", endpoints)])) as client:
+        yield f"{client.base_url}/debug/"
+
+
+def column(page: Page, number: int) -> list[str]:
+    """Return the texts of a column of the first table that can be seen."""
+    return page.locator(
+        f"table.records >> nth=0 >> tbody tr:not([hidden]) td:nth-child({number})"
+    ).all_inner_texts()
+
+
+def heading(page: Page, name: str) -> Any:
+    return page.locator("table.records").first.get_by_role("button", name=name)
+
+
+def test_a_heading_sorts_text_and_numbers_and_goes_back(page: Page, debug: str) -> None:
+    page.goto(f"{debug}config")
+    given = column(page, 1)
+    assert given == list(CONFIG)
+    heading(page, "setting").click()
+    assert column(page, 1) == ["apple", "berry", "cherry", "date", "elder", "Mango", "nothing", "zebra"]
+    heading(page, "value").click()
+    assert column(page, 1) == ["Mango", "zebra", "apple", "elder", "date", "berry", "cherry", "nothing"]
+    header = page.locator("table.records").first.get_by_role("columnheader", name="value")
+    assert header.get_attribute("aria-sort") == "descending"
+    heading(page, "value").press("Enter")  # by keyboard too
+    assert column(page, 1) == ["cherry", "berry", "date", "elder", "apple", "zebra", "Mango", "nothing"]
+    assert header.get_attribute("aria-sort") == "ascending"
+    heading(page, "value").click()
+    assert column(page, 1) == given
+    assert header.get_attribute("aria-sort") == "none"
+
+
+def test_a_filter_shows_the_rows_with_every_word_and_counts_them(page: Page, debug: str) -> None:
+    page.goto(f"{debug}config")
+    box = page.get_by_label("Show only rows with this text: application")
+    box.fill("INT  rry")
+    assert column(page, 1) == ["cherry"]
+    assert page.get_by_text("1 of 8").count() == 1
+    box.fill("erry")
+    assert column(page, 1) == ["berry", "cherry"]
+    box.fill("<b>")
+    assert column(page, 1) == []
+    box.fill("")
+    assert len(column(page, 1)) == 8
+
+
+def test_what_was_chosen_outlives_a_refresh(
+    page: Page, debug: str, live_profiler: PerformanceProfiler
+) -> None:
+    page.goto(f"{debug}threads")
+    page.set_viewport_size({"width": 900, "height": 300})
+    more = [
+        threading.Thread(target=threading.Event().wait, args=(60,), daemon=True, name=f"w{n}")
+        for n in range(9)
+    ]
+    for thread in more:
+        thread.start()
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.locator("#refresh-said")).to_contain_text("as of")
+    heading(page, "thread").click()
+    page.get_by_label("Show only rows").fill("w7")
+    page.locator("summary:visible", has_text="w7").click()
+    first = page.locator("tbody tr:visible").element_handle()
+    page.get_by_label("Show only rows").focus()
+    page.evaluate("window.scrollTo(0, 40)")
+    page.evaluate("document.getElementById('refresh').requestSubmit()")
+    page.wait_for_function("row => !row.isConnected", arg=first)  # the rows are new ones
+    assert page.locator("tbody tr:visible").count() == 1
+    assert page.locator("details[open]:visible ol").inner_text().count("wait (") >= 1
+    assert page.locator("th[aria-sort=ascending]").count() == 1
+    focused = page.evaluate("[document.activeElement.value, document.activeElement.type, window.scrollY]")
+    assert focused[:2] == ["w7", "search"]
+    page.keyboard.type("x")
+    assert page.get_by_label("Show only rows").input_value() == "w7x"
+
+
+def test_it_refreshes_every_few_seconds_if_asked_and_remembers_that(page: Page, debug: str) -> None:
+    page.goto(f"{debug}health")
+    assert page.locator("#refresh-every").input_value() == "0"
+    page.locator("#refresh-every").select_option("2")
+    with page.expect_response(f"{debug}health", timeout=10_000) as found:
+        pass
+    assert found.value.request.headers["accept"] == "text/html"
+    page.goto(f"{debug}tasks")
+    assert page.locator("#refresh-every").input_value() == "2"
+    with page.expect_response(f"{debug}tasks", timeout=10_000):
+        pass
+    page.locator("#refresh-every").select_option("0")
+    said = page.locator("#refresh-said").inner_text()
+    page.wait_for_timeout(2500)
+    assert page.locator("#refresh-said").inner_text() == said
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(401, "no longer signed in"), (503, "busy"), (500, "answered 500")]
+)
+def test_a_refusal_is_said_and_what_there_is_stays(page: Page, debug: str, status: int, words: str) -> None:
+    page.goto(f"{debug}config")
+    before = column(page, 1)
+    page.locator("#refresh-every").select_option("60")
+    page.route(f"{debug}config", lambda route: route.fulfill(status=status, body="no"))
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.locator("#refresh-said")).to_contain_text(words)
+    assert column(page, 1) == before
+    # Asking again does not help who is not known.
+    assert page.locator("#refresh-every").input_value() == ("0" if status == 401 else "60")
+
+
+def test_a_process_that_is_gone_is_said(page: Page, debug: str) -> None:
+    page.goto(f"{debug}config")
+    page.route(f"{debug}config", lambda route: route.abort())
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.locator("#refresh-said")).to_contain_text("cannot be reached")
+    page.unroute(f"{debug}config")
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.locator("#refresh-said")).to_contain_text("as of")
+
+
+def test_without_scripts_a_page_is_whole(browser: Browser, debug: str, token: str) -> None:
+    with browser.new_context(
+        http_credentials={"username": "me", "password": token}, java_script_enabled=False
+    ) as context:
+        page = context.new_page()
+        page.goto(f"{debug}config")
+        assert column(page, 1) == list(CONFIG)
+        assert page.locator("#refresh").is_hidden()
+        assert page.get_by_role("button").count() == 0
