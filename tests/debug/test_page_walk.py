@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from html import unescape
 
@@ -12,7 +11,8 @@ import pytest
 from playwright.sync_api import Browser, Error, Page, expect
 
 from profkit.debug.memory.backrefs import SEARCHABLE
-from tests.debug.showcase.hostile import MARK, OWNED, SHOWN
+from tests.debug.showcase.hostile import SHOWN
+from tests.debug.showcase.looking import look_at
 from tests.debug.showcase.running import Running, showcase
 from tests.debug.showcase.scene import READER, SECRETS
 from tests.debug.showcase.visiting import VIEWS, Visit, visit
@@ -22,44 +22,6 @@ MOST_BYTES = 300_000
 MOST_BYTES_OF_PROFILE = 1_000_000
 STATUSES = {"health": 503, "health-ready": 503, "refused": 422}
 NAMES_SHOWN = ("config", "connections", "health", "profile", "tasks", "threads", "profile-hostile", "refused")
-INLINE = re.compile(r"<style|<[a-z][^<>]*\s(?:style|on[a-z]+)\s*=|=\s*[\"']?\s*javascript:", re.IGNORECASE)
-
-SHAPE = """() => {
-    const all = selector => [...document.querySelectorAll(selector)];
-    const found = [];
-    const one = (selector, what) => {
-        if (all(selector).length !== 1) found.push(`${all(selector).length} of ${what}`);
-    };
-    one("h1", "h1"); one("main", "main"); one("body > header", "header"); one("header nav[aria-label]", "named nav");
-    if (document.documentElement.lang !== "en") found.push("no language");
-    if (!document.title.trim()) found.push("no title");
-    if (all("h1").some(one => !one.innerText.trim())) found.push("an empty h1");
-    for (const one of all("th:not([scope])")) found.push(`a th without scope: ${one.innerText.slice(0, 40)}`);
-    const ids = all("[id]").map(one => one.id);
-    for (const id of ids.filter((id, at) => ids.indexOf(id) !== at)) found.push(`two of the id ${id}`);
-    for (const one of all("a[href^='#']"))
-        if (!document.getElementById(decodeURIComponent(one.hash.slice(1)))) found.push(`a link to nothing: ${one.hash}`);
-    return found;
-}"""
-
-WIDE = """width => {
-    const page = document.scrollingElement;
-    if (page.scrollWidth <= width) return [];
-    const scrolls = one => {
-        for (let at = one.parentElement; at && at !== document.body; at = at.parentElement)
-            if (getComputedStyle(at).overflowX !== "visible") return true;
-        return false;
-    };
-    return [...document.body.querySelectorAll("*")]
-        .filter(one => one.getBoundingClientRect().right > width + 1 && !scrolls(one))
-        .slice(0, 5)
-        .map(one => `${page.scrollWidth} px: ${one.tagName}.${one.className} ${one.textContent.trim().slice(0, 40)}`);
-}"""
-
-CUT = """() => [...document.querySelectorAll("main *")]
-    .filter(one => one.clientWidth && one.scrollWidth > one.clientWidth + 1
-        && getComputedStyle(one).overflowX === "hidden" && getComputedStyle(one).textOverflow !== "ellipsis")
-    .map(one => `cut off: ${one.tagName}.${one.className} ${one.textContent.trim().slice(0, 40)}`)"""
 
 REACHABLE = """() => [...document.querySelectorAll(
         "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']")]
@@ -115,9 +77,7 @@ def test_every_page_is_whole_and_what_has_a_name_stays_text(browser: Browser, sh
             sent = tab.open(path)
             if tab.status != STATUSES.get(name, 200):
                 tab.complain(f"status {tab.status}")
-            if found := INLINE.search(sent):
-                tab.complain(f"inline: {found[0]}")
-            look_at(tab, VIEWS[view].width)
+            look_at(tab, sent)
             if name in NAMES_SHOWN and SHOWN not in (tab.page.text_content("body") or ""):
                 tab.complain("the hostile name is not shown")
             for secret in SECRETS:
@@ -126,17 +86,6 @@ def test_every_page_is_whole_and_what_has_a_name_stays_text(browser: Browser, sh
             if tab.sizes[path] > (MOST_BYTES_OF_PROFILE if name.startswith("profile-") else MOST_BYTES):
                 tab.complain(f"{tab.sizes[path]:,} bytes")
         assert not tab.complaints, "\n".join(tab.complaints)
-
-
-def look_at(tab: Visit, width: int) -> None:
-    """Complain of what is wrong with the page as it stands."""
-    page = tab.page
-    for text in [*page.evaluate(SHAPE), *page.evaluate(WIDE, width), *page.evaluate(CUT)]:
-        tab.complain(text)
-    if page.locator(f"[{MARK}]").count():
-        tab.complain("a name has become an element")
-    if page.title() == OWNED:
-        tab.complain("a name was run")
 
 
 def test_the_keyboard_reaches_all_that_can_be_used_and_shows_where_it_is(shown: Running, tab: Visit) -> None:
@@ -230,5 +179,5 @@ def test_what_a_form_is_answered_is_a_page_like_the_others(tab: Visit, path: str
     tab.open("/memory")
     tab.page.evaluate(SUBMIT, [tab.address + path])
     tab.page.wait_for_url(lambda url: not url.endswith("/memory"), wait_until="load")
-    look_at(tab, 1280)
+    look_at(tab)
     assert not tab.complaints, "\n".join(tab.complaints)
