@@ -41,7 +41,7 @@ def named(route: Any) -> str:
     return f"{route.method} {route.path}"
 
 
-POSSIBLE = [route for route in ROUTES if SEARCHABLE or route.path != "/memory/backrefs"]
+POSSIBLE = [route for route in ROUTES if route.listed and (SEARCHABLE or route.path != "/memory/backrefs")]
 CASES = [
     (route, mode) for route in POSSIBLE for mode in GenerationMode if mode.is_positive or route.parameters
 ]
