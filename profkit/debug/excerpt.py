@@ -12,6 +12,9 @@ BUDGET: Final = 200_000
 _MARKUP = 90
 """Characters around a value or a key, on average."""
 
+_ESCAPED = 4
+"""Characters more that one takes which means something in HTML."""
+
 _MAX_DEPTH = 24
 _ENDS = 5
 
@@ -93,7 +96,7 @@ class _Cut:
         if len(text) > most:
             self.anything = True
             text = f"{text[:most]}…"
-        self._take(len(text))
+        self._take(len(text) + _ESCAPED * sum(map(text.count, "<>&'\"")))
         return text
 
     def _stack(self, value: object) -> object:
