@@ -71,7 +71,9 @@ def test_no_page_breaks_a_grave_rule(
 def test_the_rules_see_what_breaks_them(browser: Browser, axe: str) -> None:
     with browser.new_context() as context:
         page = context.new_page()
-        page.set_content("<html><body><img src='data:,'><p style='color:#aaa;background:#fff'>faint</p></body></html>")
-        found = dict((text.partition(",")[0], impact) for impact, text in violations(page, axe))
+        page.set_content(
+            "<html><body><img src='data:,'><p style='color:#aaa;background:#fff'>faint</p></body></html>"
+        )
+        found = {text.partition(",")[0]: impact for impact, text in violations(page, axe)}
     assert found["image-alt"] == "critical"
     assert found["color-contrast"] == "serious"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from html import unescape
 
@@ -69,7 +68,9 @@ def tab(browser: Browser, shown: Running) -> Iterator[Visit]:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_every_page_is_whole_and_what_has_a_name_stays_text(browser: Browser, shown: Running, view: str) -> None:
+def test_every_page_is_whole_and_what_has_a_name_stays_text(
+    browser: Browser, shown: Running, view: str
+) -> None:
     pages = shown.pages()
     assert len(pages) > 15
     with visit(browser, shown.address, VIEWS[view]) as tab:

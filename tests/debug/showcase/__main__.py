@@ -1,4 +1,4 @@
-"""`python -m tests.debug.showcase [SCENE]`: serve it on a free port, tell in a line of JSON, go on until the input ends.
+"""`python -m tests.debug.showcase [SCENE]`: serve it on a free port, say so in JSON, go on until the input ends.
 
 With a terminal as its input it goes on until Ctrl-C: to look at it with a browser of your own.
 """
@@ -26,7 +26,9 @@ async def serve(scene: Scene, directory: Path) -> None:
     """Serve until standard input ends."""
     showcase = Showcase(directory, scene)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(showcase.app, log_config=None, access_log=False, lifespan="off"))
+        server = uvicorn.Server(
+            uvicorn.Config(showcase.app, log_config=None, access_log=False, lifespan="off")
+        )
         serving = asyncio.create_task(server.serve(sockets=[listening]), name="server")
         while not server.started:  # noqa: ASYNC110 - it has no event to wait for
             await asyncio.sleep(0.01)

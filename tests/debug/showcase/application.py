@@ -14,7 +14,14 @@ from starlette.routing import Mount, Route
 from profkit import PerformanceProfiler, Settings
 from profkit.asgi import ProfilingMiddleware
 from profkit.debug import DiagnosticEndpoints, FailureLimits, Token, TokenAuth
-from profkit_storage import LocalStorage, MemoryStorage, Profile, ProfileEntry, ProfileStorage, StoreUnavailable
+from profkit_storage import (
+    LocalStorage,
+    MemoryStorage,
+    Profile,
+    ProfileEntry,
+    ProfileStorage,
+    StoreUnavailable,
+)
 from tests.debug.showcase import live
 from tests.debug.showcase.checks import checks
 from tests.debug.showcase.hostile import SCRIPT

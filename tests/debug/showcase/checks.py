@@ -12,7 +12,9 @@ from tests.debug.showcase.scene import SECRETS, Scene
 def checks(scene: Scene) -> HealthChecker:
     """Return them: healthy, degraded, failing, one that raises, one that hangs."""
     health = HealthChecker(version="2026.11.1+<b data-hostile>", keep=2.0)
-    health.add("event loop", DependencyChecker.event_loop(lag=5.0), probes=["liveness", "readiness", "startup"])
+    health.add(
+        "event loop", DependencyChecker.event_loop(lag=5.0), probes=["liveness", "readiness", "startup"]
+    )
     health.add("memory", DependencyChecker.memory(available_share=0.0))
     health.add("queue", lambda: CheckResult(Health.DEGRADED, "4,102 messages wait, 1,000 are usual"))
     health.add("payments", lambda: False)

@@ -31,7 +31,7 @@ def start_threads(profiler: PerformanceProfiler, scene: Scene) -> None:
         "sleeper": lambda: time.sleep(FOREVER),
         "cruncher": crunch,
         "importer": lambda: inside(profiler, never),
-        **{name: never.wait for name in NAMES},
+        **dict.fromkeys(NAMES, never.wait),
         **{f"idle {number}": never.wait for number in range(scene.threads)},
     }
     if scene.name_length:
@@ -112,7 +112,7 @@ async def enter(semaphore: asyncio.Semaphore) -> None:
 
 
 async def tick() -> None:
-    while True:
+    while True:  # noqa: ASYNC110 - it waits for nothing
         await asyncio.sleep(0.25)
 
 

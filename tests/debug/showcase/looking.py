@@ -7,10 +7,12 @@ from tests.debug.showcase.visiting import Visit
 
 INLINE = """sent => {
     const page = new DOMParser().parseFromString(sent, "text/html");
+    const leads = ["href", "src", "action", "formaction"];
     const found = [...page.querySelectorAll("style, [style], script:not([src]):not([type='application/json'])")];
     for (const one of page.querySelectorAll("*"))
         for (const {name, value} of one.attributes)
-            if (name.startsWith("on") || ["href", "src", "action", "formaction"].includes(name) && /^\\s*(javascript|data|vbscript):/i.test(value)) found.push(one);
+            if (name.startsWith("on") || leads.includes(name) && /^\\s*(javascript|data|vbscript):/i.test(value))
+                found.push(one);
     return found.map(one => `inline: ${one.outerHTML.slice(0, 80)}`);
 }"""
 SHAPE = """() => {
@@ -21,13 +23,16 @@ SHAPE = """() => {
     };
     one("h1", "h1"); one("main", "main"); one("body > header", "header"); one("header nav[aria-label]", "named nav");
     if (document.documentElement.lang !== "en") found.push("no language");
+    const turned = document.body.innerText.match(/.{0,20}[\\u202a-\\u202e\\u2066-\\u2069].{0,20}/);
+    if (turned) found.push(`text that turns what follows: ${turned[0]}`);
     if (!document.title.trim()) found.push("no title");
     if (all("h1").some(one => !one.innerText.trim())) found.push("an empty h1");
     for (const one of all("th:not([scope])")) found.push(`a th without scope: ${one.innerText.slice(0, 40)}`);
     const ids = all("[id]").map(one => one.id);
     for (const id of ids.filter((id, at) => ids.indexOf(id) !== at)) found.push(`two of the id ${id}`);
     for (const one of all("a[href^='#']"))
-        if (!document.getElementById(decodeURIComponent(one.hash.slice(1)))) found.push(`a link to nothing: ${one.hash}`);
+        if (!document.getElementById(decodeURIComponent(one.hash.slice(1))))
+            found.push(`a link to nothing: ${one.hash}`);
     return found;
 }"""
 

@@ -8,7 +8,18 @@ from collections.abc import Sequence
 
 from profkit_storage import Branch, ChildOperation, Frame, Origin, Profile, Sampling, State, Status, Trigger
 from profkit_storage.ulid import new_ulid
-from tests.conftest import AWAIT, COMPLETE, CREATE, CURSOR, DUMPS, EXECUTE, HANDLER, LOOKUP, build_profile, frame
+from tests.conftest import (
+    AWAIT,
+    COMPLETE,
+    CREATE,
+    CURSOR,
+    DUMPS,
+    EXECUTE,
+    HANDLER,
+    LOOKUP,
+    build_profile,
+    frame,
+)
 from tests.debug.showcase.hostile import LONG, NAMES, SCRIPT
 from tests.debug.showcase.scene import Scene
 
@@ -49,7 +60,10 @@ def large() -> Profile:
         stacks.append((names, draw.uniform(0.0005, 0.02)))
         seen |= {tuple(names[: depth + 1]) for depth in range(len(names))}
     return dated(
-        stacks=stacks, states=[draw.choice(STATES) for _ in stacks], operation="catalogue.import", category="etl"
+        stacks=stacks,
+        states=[draw.choice(STATES) for _ in stacks],
+        operation="catalogue.import",
+        category="etl",
     )
 
 
@@ -74,7 +88,11 @@ def states() -> Profile:
             ChildOperation("at once", "", 2.5, 2.5, {}),
             ChildOperation("encode", "serialization", 2.5, 3.0, {}),
         ),
-        branches=(Branch("fetch_context", -1, 0.1, 0.6), Branch(SCRIPT, 0, 0.2, 0.3), Branch(LONG, -1, 3.0, 3.7)),
+        branches=(
+            Branch("fetch_context", -1, 0.1, 0.6),
+            Branch(SCRIPT, 0, 0.2, 0.3),
+            Branch(LONG, -1, 3.0, 3.7),
+        ),
         sampling=Sampling(ticks=312, sampler_cpu=0.011, unobserved=0.3, dropped_children=4),
     )
     holders = [-1, -1, 3, 4, -1, -1]

@@ -12,6 +12,7 @@ import httpx
 import redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
 from tests.debug.showcase.hostile import FRAME, SCRIPT
 from tests.debug.showcase.scene import SECRETS, Scene
 
@@ -48,7 +49,9 @@ class Pools:
         self.full = create_async_engine(
             f"sqlite+aiosqlite:///{directory}/full.db", pool_size=3, max_overflow=1, pool_timeout=FOREVER
         )
-        self.half = create_async_engine(f"sqlite+aiosqlite:///{directory}/half.db", pool_size=8, max_overflow=2)
+        self.half = create_async_engine(
+            f"sqlite+aiosqlite:///{directory}/half.db", pool_size=8, max_overflow=2
+        )
         self.llm = httpx.AsyncClient(
             limits=httpx.Limits(max_connections=4, max_keepalive_connections=2), timeout=None, trust_env=False
         )

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from pydantic import SecretStr
+
 from tests.debug.showcase.hostile import LONG, NAMES, SCRIPT
 from tests.debug.showcase.scene import SECRETS, Scene
 
@@ -45,14 +46,16 @@ class Shop:
     """The application's settings."""
 
     region: Region = Region.NORTH
-    catalogue: PurePosixPath = PurePosixPath("/srv/orders/catalogue.json")
+    catalogue: PurePosixPath = field(default_factory=lambda: PurePosixPath("/srv/orders/catalogue.json"))
     workers: int = 4
     database: Database = field(default_factory=Database)
     model: Model = field(default_factory=Model)
     admin_password: str = SECRETS[1]
     motto: str = ""
     notes: str = "The first line.\nThe second, which is longer than a line can be: " + "and so on " * 30
-    buckets: list[float] = field(default_factory=lambda: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5])
+    buckets: list[float] = field(
+        default_factory=lambda: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
+    )
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
     word: str = LONG
     deep: dict[str, Any] = field(

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response
+
 from tests.debug.showcase.scene import TOKEN
 
 
@@ -48,7 +49,7 @@ class Visit:
         page.on("pageerror", lambda error: self.complain(f"script error: {error}"))
         page.on("request", self._on_request)
         page.on("requestfailed", lambda request: self.complain(f"not loaded: {request.url}"))
-        page.on("response", lambda answer: self._answers.append(answer))
+        page.on("response", self._on_response)
         page.on("dialog", lambda dialog: (self.complain(f"dialog: {dialog.message}"), dialog.dismiss()))
 
     def open(self, path: str) -> str:
@@ -68,8 +69,13 @@ class Visit:
     def _on_console(self, message: ConsoleMessage) -> None:
         # A page that tells of a failure has its status, and Chromium says so.
         of_page = message.location.get("url", "").startswith(self.address + self._path)
-        if message.type == "error" and not (of_page and "the server responded with a status of" in message.text):
+        if message.type == "error" and not (
+            of_page and "the server responded with a status of" in message.text
+        ):
             self.complain(f"console: {message.text}")
+
+    def _on_response(self, answer: Response) -> None:
+        self._answers.append(answer)
 
     def _on_request(self, request: Request) -> None:
         if not request.url.startswith((self.address + "/", "data:", "blob:")):
