@@ -233,12 +233,14 @@ class PerformanceProfiler:
         *,
         scope: str = "process",
         stop: threading.Event | None = None,
+        partial: bool = True,
         loops: Iterable[asyncio.AbstractEventLoop] = (),
     ) -> Profile:
         """Record every thread and task of the process for `seconds`, or until `stop` is set.
 
-        Whether an operation is in flight or not; stored too if there is a store. Blocks: call it from a thread. The
-        suspended tasks are those of `loops`, by default of all event loops. `scope` is "process", there is no other.
+        Whether an operation is in flight or not; stored too if there is a store, one that `stop` ended only if
+        `partial`. Blocks: call it from a thread. The suspended tasks are those of `loops`, by default of all event
+        loops. `scope` is "process", there is no other.
 
         Raises:
             CaptureBusy: another capture is going on.
@@ -248,7 +250,8 @@ class PerformanceProfiler:
             raise ConfigurationError(f'scope={scope!r} is not allowed: give "process"')
         profile = self._process_capture.record(seconds, self.settings, stop, loops)
         recorder = self._recorder
-        if recorder is not None and not recorder.submit(profile):
+        whole = stop is None or not stop.is_set()
+        if recorder is not None and (whole or partial) and not recorder.submit(profile):
             self.faults.add("queue_full", profile.operation)
         return profile
 

@@ -26,8 +26,10 @@ Written by `make docs` from the tables that the routes are made of. `GET /debug/
 same as OpenAPI 3.1. Paths are below the place where the routes are mounted.
 
 Credentials are a token: `Authorization: Bearer TOKEN`, or the password of HTTP Basic under any name. Parameters are in
-the query, those of a POST too. A body is not needed, and read up to 4 KiB. A POST with Basic has to have the token of
-the page's form, in the header `x-profkit-form-token` or as `form_token` of the form.
+the query, or those of a POST in a form (`application/x-www-form-urlencoded`, up to 16 fields and 4 KiB): each once, in
+one or the other. A body of another kind is read up to 4 KiB, and passed over. A POST with Basic has to have the token
+of the page's form, in the header `x-profkit-form-token` or as `form_token` of the form. A job whose caller goes away
+ends early, and a capture that it ended is not stored.
 
 Answers are JSON, and where it says so a page for `Accept: text/html`. JSON, but for files and `/openapi.json`, has
 `answered_by`: the [process](#process) that answers; the header `X-Profkit-Process` tells it too. Answers may get more

@@ -55,6 +55,7 @@ async def answer(
             "process": process,
             "data": shown,
             "shortened": shortened,
+            "posts": {route.path: route for route in call.routes if route.method == "POST"},
             "refreshable": call.request.method != "POST",
             **more,
         }

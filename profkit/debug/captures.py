@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Annotated, TypedDict
 
 from starlette.responses import Response
@@ -17,11 +18,13 @@ from profkit.debug.scopes import Scope
 from profkit.debug.summary import ProfileSummary, summary
 from profkit.process_capture import MAX_SECONDS as MAX_CAPTURE
 from profkit.process_capture import CaptureBusy
+from profkit_storage import Profile
 
 MIN_CAPTURE = 0.1
 CAPTURE_SECONDS = number(
     "seconds", "for how long it is watched", low=MIN_CAPTURE, high=MAX_CAPTURE, default=5.0
 )
+_STORED_WITHIN = 2.0
 
 
 class Capture(TypedDict):
@@ -36,18 +39,23 @@ class Capture(TypedDict):
 
 
 async def capture(call: Call) -> Response:
-    """Capture the whole process now; ends early when the caller goes away."""
+    """Capture the whole process now; ends early, and keeps nothing, when the caller goes away."""
     seconds, form = call.parameters[CAPTURE_SECONDS], call.parameters[FORMAT]
     profiler = call.context.current_profiler()
+
+    def work(stop: threading.Event) -> Profile:
+        made = profiler.capture(seconds, stop=stop, partial=False)
+        if not stop.is_set():  # another worker may be asked for it next
+            profiler.flush(_STORED_WITHIN)
+        return made
+
     try:
-        profile = await while_there(
-            call.request,
-            call.context,
-            seconds,
-            lambda stop: profiler.capture(seconds, stop=stop),
-        )
+        profile = await while_there(call, seconds, work)
     except CaptureBusy:
-        raise busy("A capture of this process is going on, and there is one at a time.", 5) from None
+        raise busy(
+            "A capture of this process is going on that was not asked for here, and there is one at a time.",
+            5,
+        ) from None
     call.context.recent.append(profile)
     if form is not None:
         return await rendered(call.context.workers, profile, form)
@@ -76,5 +84,6 @@ ROUTES = (
         also=(303, 501),
         parameters=(CAPTURE_SECONDS, FORMAT),
         job="capture",
+        doing="taking a profile",
     ),
 )

@@ -17,7 +17,7 @@ from profkit.debug.activity import ROUTES as ACTIVITY
 from profkit.debug.admission import Admission
 from profkit.debug.answers import problem_answer
 from profkit.debug.assets import ROUTES as ASSETS
-from profkit.debug.auth import Auth
+from profkit.debug.auth import Auth, TokenAuth
 from profkit.debug.captures import ROUTES as CAPTURES
 from profkit.debug.configuration import Showing, ShowValues, checked_showing, read_distributions_soon
 from profkit.debug.context import DebugContext
@@ -121,7 +121,7 @@ class DiagnosticEndpoints:
         )
         self.enabled = enabled
         self._asked = False
-        self._pages = Pages()
+        self._pages = Pages(by_token=isinstance(auth, TokenAuth))
         # Under the name that middleware has for it, so that requests are named by the routes inside.
         self.app = _application(self.context, self._pages)
         self._gate = Gate(

@@ -26,6 +26,8 @@ THRESHOLD = or_word(
     "default",
 )
 
+_INPUTS = {"threshold": THRESHOLD, "name": NAME}
+
 
 class LiveSettings(TypedDict):
     """What can be changed in the live process."""
@@ -38,7 +40,7 @@ class LiveSettings(TypedDict):
 
 async def settings(call: Call) -> Response:
     """Show what can be changed."""
-    return await answer(call, _settings(call), "settings.html")
+    return await answer(call, _settings(call), "settings.html", inputs=_INPUTS)
 
 
 async def change(call: Call) -> Response:
@@ -73,7 +75,7 @@ async def change(call: Call) -> Response:
     audit.warning("changed: %s", line, extra={"audit": fields})
     if call.wants == HTML:
         return Response(status_code=303, headers={"location": "settings"})
-    return await answer(call, _settings(call), "settings.html")
+    return await answer(call, _settings(call), "settings.html", inputs=_INPUTS)
 
 
 def _settings(call: Call) -> LiveSettings:

@@ -1,10 +1,10 @@
-"""That a POST comes from a page of ours, or from no page at all: CSRF."""
+"""That a POST comes from a page of ours, or from no page at all: CSRF. And what is in its form."""
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from starlette.requests import Request
 
@@ -14,12 +14,17 @@ from profkit.debug.problems import Problem
 HEADER = "x-profkit-form-token"
 FIELD = "form_token"
 MAX_BODY = 4096
+MAX_FIELDS = 16
 BODY_TIMEOUT = 5.0
+_FORM = "application/x-www-form-urlencoded"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-async def check_post(request: Request, principal: Principal) -> None:
-    """Raise a `Problem` (403) unless the POST is one that the principal means to make.
+async def checked_form(request: Request, principal: Principal) -> list[tuple[str, str]]:
+    """Return the fields of a POST's form but for its token; none if its body is no form.
+
+    Raises a `Problem` (403) unless the POST is one that the principal means to make, others for a body that is too
+    large, late or no form that can be read.
 
     The origin must match the host asked, or there must be none; where a browser sends the credentials by itself,
     the form's token must be there too, in the header or the form.
@@ -30,14 +35,17 @@ async def check_post(request: Request, principal: Principal) -> None:
     origins = request.headers.getlist("origin")
     if origins and (len(origins) > 1 or not _same(origins[0], request.headers.get("host", ""))):
         raise Problem(403, "The Origin is not this host.")
+    fields = _fields(request, body)
+    rest = [one for one in fields if one[0] != FIELD]
     expected = principal.form_token
     if expected is None:
-        return
-    given = request.headers.get(HEADER) or _field(request, body)
+        return rest
+    given = request.headers.get(HEADER) or dict(fields).get(FIELD, "")
     if not hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode()):
         raise Problem(
             403, f"A POST with these credentials needs the form's token, in {HEADER} or as {FIELD}."
         )
+    return rest
 
 
 def _same(origin: str, host: str) -> bool:
@@ -66,14 +74,12 @@ async def _body(request: Request) -> bytes:
     return body
 
 
-def _field(request: Request, body: bytes) -> str:
-    if (
-        request.headers.get("content-type", "").partition(";")[0].strip()
-        != "application/x-www-form-urlencoded"
-    ):
-        return ""
+def _fields(request: Request, body: bytes) -> list[tuple[str, str]]:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
+        return []
     try:
-        fields = parse_qs(body.decode("ascii"), max_num_fields=16)
+        return parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError:
-        return ""
-    return fields.get(FIELD, [""])[0]
+        raise Problem(
+            422, f"The form cannot be read: give at most {MAX_FIELDS} fields, in ASCII with the rest escaped."
+        ) from None

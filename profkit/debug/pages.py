@@ -12,6 +12,7 @@ from typing import Final, cast
 import jinja2
 
 from profkit.debug.configuration.rows import rows_of, unit_of
+from profkit.debug.tokens import token_command
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -28,14 +29,15 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 class Pages:
-    """Renders the templates beside this module."""
+    """Renders the templates beside this module. `by_token` says that a token is what lets somebody in."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, by_token: bool = False) -> None:
         self._environment = _environment()
+        self._by_token = by_token
 
     def render(self, template: str, values: Mapping[str, object]) -> str:
         """Return the page."""
-        return self._environment.get_template(template).render(values)
+        return self._environment.get_template(template).render(values, by_token=self._by_token)
 
 
 @functools.cache
@@ -59,7 +61,10 @@ def _environment() -> jinja2.Environment:
         "rows": rows_of,
         "unit": unit_of,
         "size": size,
+        "size_change": size_change,
         "counted": counted,
+        "count_change": count_change,
+        "token_command": token_command,
     }
     environment.filters.update(filters)
     for name in environment.list_templates(extensions=["html"]):
@@ -109,6 +114,20 @@ def size(value: int) -> str:
         if abs(value) >= scale:
             return f"{value / scale:.{digits}f} {unit}"
     return f"{value} B"
+
+
+def size_change(value: int) -> str:
+    """Return by how many bytes something is more, or less: `+1.2 MiB`."""
+    return f"{_sign(value)}{size(abs(value))}"
+
+
+def count_change(value: int) -> str:
+    """Return by how many something is more, or less: `+12`."""
+    return f"{_sign(value)}{scalar(abs(value))}"
+
+
+def _sign(value: int) -> str:
+    return "+" if value > 0 else "\N{MINUS SIGN}" if value < 0 else ""
 
 
 def counted(number: int, noun: str) -> str:

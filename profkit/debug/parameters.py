@@ -1,4 +1,4 @@
-"""Query parameters, declared as data: what is parsed, listed and documented is made from it. Anything else is 422."""
+"""Parameters, declared as data: what is parsed, listed and documented is made from it. Anything else is 422."""
 
 from __future__ import annotations
 
@@ -40,11 +40,13 @@ class Parameter(Generic[T]):
 
 
 class Parameters:
-    """The query of one request, of which the `declared` parameters are allowed, each once and not too long."""
+    """What a query and the `fields` of a form give: of the `declared` parameters each once and not too long."""
 
-    def __init__(self, query: QueryParams, declared: Sequence[Parameter[Any]]) -> None:
+    def __init__(
+        self, query: QueryParams, declared: Sequence[Parameter[Any]], fields: Sequence[tuple[str, str]] = ()
+    ) -> None:
         known = {one.name: one for one in declared}
-        pairs = query.multi_items()
+        pairs = [*query.multi_items(), *fields]
         for name, value in pairs:
             if name not in known:
                 allowed = f"any of {', '.join(sorted(known))}" if known else "none"

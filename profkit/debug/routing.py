@@ -13,12 +13,12 @@ from starlette.types import Receive, Scope, Send
 
 from profkit.debug.auth import Principal
 from profkit.debug.context import DebugContext
-from profkit.debug.jobs import Jobs
+from profkit.debug.jobs import Job, Jobs
 from profkit.debug.negotiation import HTML, JSON, preferred
-from profkit.debug.origin import check_post
+from profkit.debug.origin import checked_form
 from profkit.debug.pages import Pages
 from profkit.debug.parameters import Parameter, Parameters
-from profkit.debug.problems import Problem, not_found
+from profkit.debug.problems import Problem, missing, not_found
 from profkit.debug.scopes import Scope as AuthScope
 
 PRINCIPAL_KEY = "profkit.debug.principal"
@@ -35,11 +35,13 @@ class Call:
     routes: tuple[DebugRoute, ...]
     parameters: Parameters
     wants: str
+    job: Job | None = None
+    """The job that this is, of which there is one at a time."""
 
     def require(self, scope: AuthScope) -> None:
         """Raise a `Problem` (403) unless the caller has this scope too."""
         if scope not in self.principal.scopes:
-            raise Problem(403, f"This needs the scope {scope}.")
+            raise missing([scope])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +50,8 @@ class DebugRoute:
 
     `answers` is the `TypedDict` of its JSON, without the process's name, None where it has none; `to_anybody` is that
     of what is told without credentials. `statuses` are those of its own answer, `also` what it may refuse with that
-    not every route does. `job` names work that is done once at a time. What is not `listed` is a part of pages.
+    not every route does. `job` names work that is done once at a time, and `doing` says in words what its doer is at.
+    What is not `listed` is a part of pages.
     """
 
     method: str
@@ -63,6 +66,7 @@ class DebugRoute:
     also: tuple[int, ...] = ()
     offers: tuple[str, ...] = (JSON, HTML)
     job: str | None = None
+    doing: str = ""
     listed: bool = True
 
 
@@ -90,18 +94,19 @@ class Resource:
         if not isinstance(principal, Principal):  # only behind the gate
             raise not_found()
         route = self._route(request.method, principal)
-        if route.method == "POST":
-            await check_post(request, principal)
-        wants = _form(request, route)
-        with self._jobs.alone(route.job) if route.job else nullcontext():
+        fields = await checked_form(request, principal) if route.method == "POST" else []
+        wants = _form(request, fields, route)
+        alone = self._jobs.alone(route.job, route.doing, principal.name) if route.job else nullcontext()
+        with alone as job:
             call = Call(
                 request=request,
                 principal=principal,
                 context=self._context,
                 pages=self._pages,
                 routes=self._table,
-                parameters=Parameters(request.query_params, route.parameters),
+                parameters=Parameters(request.query_params, route.parameters, fields),
                 wants=wants,
+                job=job,
             )
             response = await route.handler(call)
         await response(scope, receive, send)
@@ -111,16 +116,17 @@ class Resource:
         route = self._routes.get("GET" if method == "HEAD" else method)
         scopes = {route.scope} if route else {one.scope for one in self._routes.values()}
         if not scopes & principal.scopes:
-            raise Problem(403, f"This needs the scope {' or '.join(sorted(scopes))}.")
+            raise missing(scopes)
         if route is None:
             allowed = sorted(self._routes) + (["HEAD"] if "GET" in self._routes else [])
             raise Problem(405, "This method is not allowed here.", {"allow": ", ".join(allowed)})
         return route
 
 
-def _form(request: Request, route: DebugRoute) -> str:
+def _form(request: Request, fields: list[tuple[str, str]], route: DebugRoute) -> str:
     """Return the media type of the answer; a `format` that the route knows decides alone."""
-    if request.query_params.get("format") and any(one.name == "format" for one in route.parameters):
+    given = any(name == "format" and value for name, value in (*request.query_params.multi_items(), *fields))
+    if given and any(one.name == "format" for one in route.parameters):
         return route.offers[0]
     found = preferred(request.headers.get("accept", ""), route.offers)
     if found is None:

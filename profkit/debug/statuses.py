@@ -28,9 +28,14 @@ STATUSES: Final = {
     405: Status("The path has other methods.", ("Allow", "these", "string")),
     406: Status("There is no media type that is accepted."),
     408: Status("The body did not come in time."),
-    409: Status("The same is being done already, and it is done once at a time.", _RETRY),
-    413: Status("The body is too large; none is needed."),
-    422: Status("A parameter is not known, is there twice, or has a value that is not allowed."),
+    409: Status(
+        "The like is being done already, once at a time; the message says by whom, since when, how long.",
+        _RETRY,
+    ),
+    413: Status("The body is more than 4 KiB."),
+    422: Status(
+        "A parameter is not known, is there twice, or has a value that is not allowed; or a form cannot be read."
+    ),
     429: Status("There were too many wrong credentials, from this address or in total.", _RETRY),
     431: Status("The headers are more than 200, or more than 64 KiB."),
     500: Status("Something went wrong here; the application's log says what."),

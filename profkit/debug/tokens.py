@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
-from profkit.debug.scopes import DEFAULT_SCOPES, parse_scopes
+from profkit.debug.scopes import DEFAULT_SCOPES, Scope, parse_scopes
 from profkit_storage import ConfigurationError
 
 VARIABLE = "PROFKIT_DEBUG_TOKENS"
@@ -83,6 +83,14 @@ def entry_of(secret: str, *, name: str, scopes: str, expires: str | None) -> str
     entry = f"{words}=sha256:{hashlib.sha256(secret.encode()).hexdigest()}"
     _parse_entry(1, entry)
     return entry
+
+
+def token_command(name: str, scopes: Iterable[Scope], more: Scope) -> str:
+    """Return the command that makes a token of this name, with one scope more than it has."""
+    held = {*scopes, more}
+    words = "+".join(scope for scope in Scope if scope in held)
+    named = f" --name {name}" if re.fullmatch(_NAME, name) else ""
+    return f"profkit token{named} --scopes {words}"
 
 
 def read_tokens(environ: Mapping[str, str], name: str) -> dict[str, Token]:

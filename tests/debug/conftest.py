@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -75,6 +76,22 @@ def debug_client(endpoints: DiagnosticEndpoints) -> Iterator[TestClient]:
     """A client of the debug application by itself, without credentials, that follows no redirect."""
     with TestClient(endpoints, follow_redirects=False) as client:
         yield client
+
+
+@pytest.fixture
+def asking(bearer: Callable[..., dict[str, str]]) -> Callable[..., AbstractContextManager[None]]:
+    """Somebody else asks a server for a job, and goes away without its answer at the end."""
+
+    @contextmanager
+    def asked(client: httpx.Client, path: str, name: str = "profiler") -> Iterator[None]:
+        token = bearer(name)["Authorization"]
+        request = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\nContent-Length: 0\r\n\r\n"
+        address = (client.base_url.host, client.base_url.port or 80)
+        with socket.create_connection(address, timeout=5) as connection:
+            connection.sendall(request.encode())
+            yield
+
+    return asked
 
 
 @pytest.fixture

@@ -44,13 +44,17 @@ def test_no_page_of_a_crowded_process_is_too_long_or_too_wide(
         assert not tab.complaints, "\n".join(tab.complaints)
 
 
-@pytest.mark.parametrize("store", ["empty", "none", "gone"])
-def test_no_page_fails_without_profiles(browser: Browser, store: str) -> None:
+@pytest.mark.parametrize(("store", "said"), [("none", "No store is configured"), ("gone", "cannot be read now")])
+def test_no_page_fails_without_profiles(browser: Browser, store: str, said: str) -> None:
     with showcase(Scene(store=store)) as running, visit(browser, running.address, VIEWS["light"]) as tab:
-        for name, path in running.pages().items():
-            sent = tab.open(path)
+        pages = running.pages()
+        for name in ("overview", "health", "profile", "profile-settings"):
+            sent = tab.open(pages[name])
             if tab.status >= 500 and name not in STATUSES:
                 tab.complain(f"status {tab.status}")
             look_at(tab, sent)
+            if name == "profile":
+                assert said in sent
+                assert ("checkout" in sent) is (store == "gone"), "what is in flight is shown nevertheless"
         assert not tab.complaints, "\n".join(tab.complaints)
         assert "Traceback" not in running.log()

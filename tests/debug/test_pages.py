@@ -147,8 +147,8 @@ def test_a_browser_can_use_the_pages(page: Page, endpoints: DiagnosticEndpoints,
             assert page.locator("nav a[aria-current]").inner_text() == name
         # The stylesheet is there: without it the header would not be a flex box.
         assert page.locator("header").evaluate("e => getComputedStyle(e).display") == "flex"
-        page.evaluate("document.querySelector('form.action').action = 'profile?seconds=0.2'")
-        page.get_by_role("button", name="Capture 2 s now").click()
+        page.locator("#job-profile").get_by_label("seconds").fill("0.2")
+        page.get_by_role("button", name="Take a profile").click()
         page.get_by_role("link", name="Open pyinstrument's view").wait_for()
         assert "/debug/profile/" in page.url
         asked: list[str] = []

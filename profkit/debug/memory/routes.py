@@ -20,12 +20,15 @@ from profkit.debug.memory.backrefs import (
     held_by,
 )
 from profkit.debug.memory.bounds import MAX_SECONDS, MIN_SECONDS
+from profkit.debug.memory.census import JOB_LIMIT as COUNT_LIMIT
+from profkit.debug.memory.collector import JOB_LIMIT as COLLECT_LIMIT
 from profkit.debug.memory.collector import OLDEST, CollectionReport, collect_garbage
 from profkit.debug.memory.drawing import svg_of
 from profkit.debug.memory.growth import MAX_TYPES, GrowthReport, measure_growth
 from profkit.debug.memory.holds import TooLarge
 from profkit.debug.memory.report import MemoryReport
 from profkit.debug.memory.single import Busy
+from profkit.debug.memory.tracing import LIMIT as TRACE_LIMIT
 from profkit.debug.memory.tracing import MAX_FRAMES, MAX_LINES, Disturbed, TraceReport, trace_memory
 from profkit.debug.negotiation import HTML, JSON, SVG
 from profkit.debug.parameters import choice, flag, number, required, text, whole
@@ -36,6 +39,12 @@ from profkit.debug.scopes import Scope
 
 T = TypeVar("T")
 _JOB: Final = "memory job"
+_LIMITS: Final = {"trace": TRACE_LIMIT, "count": COUNT_LIMIT, "collect": COLLECT_LIMIT}
+"""Seconds for which each may stop the process."""
+
+_MOST_TRACEBACKS = 50
+"""That a page shows, whole: what allocates is a traceback's last line."""
+
 TRACE_SECONDS = number(
     "seconds", "for how long allocations are traced", low=MIN_SECONDS, high=MAX_SECONDS, default=5.0
 )
@@ -60,14 +69,12 @@ IMAGE = choice("format", "the answer's form, whatever is accepted", ("json", "sv
 GENERATION = whole(
     "generation", "the oldest that is collected: 0 for the youngest alone", low=0, high=OLDEST, default=OLDEST
 )
-_COLLECTING = 10.0
-"""Seconds that a collection is waited for; it is refused if it is likely to take five."""
 
 
 async def memory(call: Call) -> Response:
     """Memory use, the allocators, the garbage collector and the commonest types."""
     data = await call.context.workers.run("memory", call.context.memory)
-    return await answer(call, data, "memory.html", searchable=SEARCHABLE)
+    return await answer(call, data, "memory.html", searchable=SEARCHABLE, limits=_LIMITS)
 
 
 async def trace(call: Call) -> Response:
@@ -79,7 +86,9 @@ async def trace(call: Call) -> Response:
     data["lines"] = masked(data["lines"], masker)
     for one in data["tracebacks"]:
         one["frames"] = masked(one["frames"], masker)
-    return await answer(call, data, "report.html", title="memory trace")
+    return await answer(
+        call, data, "trace.html", tracebacks=data["tracebacks"], most_tracebacks=_MOST_TRACEBACKS
+    )
 
 
 async def growth(call: Call) -> Response:
@@ -92,7 +101,7 @@ async def growth(call: Call) -> Response:
         seconds,
         lambda stop: measure_growth(seconds, top=top, collect=collect, stop=stop, masker=masker),
     )
-    return await answer(call, data, "report.html", title="memory growth")
+    return await answer(call, data, "growth.html", searchable=SEARCHABLE)
 
 
 async def backrefs(call: Call) -> Response:
@@ -112,21 +121,24 @@ async def backrefs(call: Call) -> Response:
     )
     if form == "svg" or (form is None and call.wants == SVG):
         return await _image(call, data)
-    return await answer(call, data, "backrefs.html", held_by=held_by)
+    return await answer(call, data, "backrefs.html", held_by=held_by, image=lambda: svg_of(data))
 
 
 async def collect(call: Call) -> Response:
     """Collect garbage now."""
     generation = call.parameters[GENERATION]
-    data = await _job(call, _COLLECTING, lambda _: collect_garbage(generation))
-    return await answer(call, data, "report.html", title="memory collected")
+    data = await _job(call, COLLECT_LIMIT, lambda _: collect_garbage(generation))
+    return await answer(call, data, "collected.html")
 
 
 async def _job(call: Call, seconds: float, work: Callable[[threading.Event], T]) -> T:
     try:
-        return await while_there(call.request, call.context, seconds, work)
+        return await while_there(call, seconds, work)
     except Busy:  # asked for elsewhere in this process
-        raise busy("A memory job of this process is going on, and there is one at a time.", 5) from None
+        raise busy(
+            "A memory job of this process is going on that was not asked for here, and there is one at a time.",
+            5,
+        ) from None
     except TooLarge as error:
         raise Problem(422, f"This process is too large for that now: {error}.") from None
     except Disturbed as error:
@@ -158,6 +170,7 @@ ROUTES = (
         answers=TraceReport,
         parameters=(TRACE_SECONDS, FRAMES, LINES),
         job=_JOB,
+        doing="tracing allocations",
     ),
     DebugRoute(
         method="POST",
@@ -168,6 +181,7 @@ ROUTES = (
         answers=GrowthReport,
         parameters=(GROWTH_SECONDS, TYPES, COLLECT),
         job=_JOB,
+        doing="counting objects by type",
     ),
     DebugRoute(
         method="POST",
@@ -180,6 +194,7 @@ ROUTES = (
         parameters=(TYPE, CHAINS, SEARCH_SECONDS, OBJECTS, IMAGE),
         offers=(JSON, HTML, SVG),
         job=_JOB,
+        doing="looking for what keeps objects alive",
     ),
     DebugRoute(
         method="POST",
@@ -190,5 +205,6 @@ ROUTES = (
         answers=CollectionReport,
         parameters=(GENERATION,),
         job=_JOB,
+        doing="collecting garbage",
     ),
 )
