@@ -44,7 +44,9 @@ def test_no_page_of_a_crowded_process_is_too_long_or_too_wide(
         assert not tab.complaints, "\n".join(tab.complaints)
 
 
-@pytest.mark.parametrize(("store", "said"), [("none", "No store is configured"), ("gone", "cannot be read now")])
+@pytest.mark.parametrize(
+    ("store", "said"), [("none", "No store is configured"), ("gone", "cannot be read now")]
+)
 def test_no_page_fails_without_profiles(browser: Browser, store: str, said: str) -> None:
     with showcase(Scene(store=store)) as running, visit(browser, running.address, VIEWS["light"]) as tab:
         pages = running.pages()

@@ -15,7 +15,14 @@ from tests.debug.showcase.visiting import VIEWS, visit
 
 pytestmark = pytest.mark.browser
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-SAME = {"health-live", "health-ready", "health-startup", "profile-empty", "profile-deep", "profile-of-request"}
+SAME = {
+    "health-live",
+    "health-ready",
+    "health-startup",
+    "profile-empty",
+    "profile-deep",
+    "profile-of-request",
+}
 """Pages made as others are: the rules take a second for each."""
 GRAVE = {"serious", "critical"}
 ALL = {"type": "tag", "values": TAGS}
