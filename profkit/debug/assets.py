@@ -40,8 +40,8 @@ ASSETS: Final = {
     **_own(_CSS, "style.css"),
     **_own(_JAVASCRIPT, "tables.js", "refresh.js", "jobs.js"),
     **_own(_SVG, "icon.svg"),
-    "flamegraph.css": _Asset(_CSS, flamegraph.stylesheet),
-    "flamegraph.js": _Asset(_JAVASCRIPT, flamegraph.script),
+    "flamegraph.css": _Asset(_CSS, partial(flamegraph.resource, "flamegraph.css")),
+    **{name: _Asset(_JAVASCRIPT, partial(flamegraph.resource, name)) for name in flamegraph.SCRIPTS},
 }
 """Every file by its name; there are no others."""
 

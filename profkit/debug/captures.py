@@ -58,7 +58,7 @@ async def capture(call: Call) -> Response:
         ) from None
     call.context.recent.append(profile)
     if form is not None:
-        return await rendered(call.context.workers, profile, form)
+        return await rendered(call.context, profile, form)
     way = f"profile/{profile.id}"
     if call.wants == HTML:
         return Response(status_code=303, headers={"location": way})

@@ -6,10 +6,11 @@ from typing import Final, NamedTuple
 
 from starlette.responses import Response
 
+from profkit.debug.context import DebugContext
+from profkit.debug.masked import masked
 from profkit.debug.negotiation import HTML
 from profkit.debug.parameters import choice
 from profkit.debug.problems import Problem
-from profkit.debug.workers import Workers
 from profkit_storage import ConfigurationError, Profile
 from profkit_storage.formats import FORMATS, flamegraph, html
 
@@ -37,10 +38,13 @@ FORMS: Final = (*VIEWS, *DOWNLOADS)
 FORMAT: Final = choice("format", "the profile itself, as a page to look at or as a file", FORMS)
 
 
-async def rendered(workers: Workers, profile: Profile, form: str) -> Response:
-    """Return a profile in one of `FORMS`; raises a `Problem` (501) if what makes it is not installed."""
+async def rendered(context: DebugContext, profile: Profile, form: str) -> Response:
+    """Return a profile in one of `FORMS`, masked; raises a `Problem` (501) if what makes it is not installed."""
+    workers = context.workers
     try:
-        made = await workers.run_alone(lambda: FORMATS[form](profile), within=_TIMEOUT)
+        made = await workers.run_alone(
+            lambda: FORMATS[form](masked(profile, context.masker)), within=_TIMEOUT
+        )
     except ConfigurationError as error:  # pprof without protobuf
         raise Problem(501, f"This process cannot make it: {error}.") from None
     content = made.encode("utf-8", "replace") if isinstance(made, str) else made

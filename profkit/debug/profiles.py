@@ -14,12 +14,14 @@ from profkit.debug.forms import DOWNLOADS, FORMAT, rendered
 from profkit.debug.negotiation import HTML
 from profkit.debug.parameters import Parameters, choice, moment, number, text, whole
 from profkit.debug.problems import Problem, bad_parameter, not_found, overloaded
+from profkit.debug.profile_page import profile_page
 from profkit.debug.request_search import RequestSearch
 from profkit.debug.routing import Call, DebugRoute
 from profkit.debug.scopes import Scope
 from profkit.debug.stored import ORDERS, Order, find
 from profkit.debug.summary import ProfileRow, ProfileSummary, describe_entry, summary
 from profkit_storage import CorruptProfile, Profile, ProfileNotFound, ProfileQuery, StorageError
+from profkit_storage.formats.flamegraph import SCRIPTS
 from profkit_storage.ulid import is_ulid
 
 T = TypeVar("T")
@@ -43,6 +45,7 @@ FILTERS = (
 )  # fmt: skip
 _LOOK_TIMEOUT = 15.0
 _STORED_WITHIN = 5.0
+_PAGE_TIMEOUT = 15.0
 
 
 class StoredProfiles(TypedDict):
@@ -120,11 +123,16 @@ async def profile(call: Call) -> Response:
     if form in DOWNLOADS:
         call.require(Scope.PROFILE)
     found = await _load(call)
+    context = call.context
     if form is not None:
-        return await rendered(call.context.workers, found, form)
-    described = await call.context.workers.run_alone(lambda: summary(found, call.context.masker))
-    found_one: OneProfile = {"profile": described}
-    return await answer(call, found_one, "profile.html")
+        return await rendered(context, found, form)
+    if call.wants != HTML:
+        described = await context.workers.run_alone(lambda: summary(found, context.masker))
+        data: OneProfile = {"profile": described}
+        return await answer(call, data, "profile.html")
+    page = await context.workers.run_alone(lambda: profile_page(found, context.masker), within=_PAGE_TIMEOUT)
+    shown: OneProfile = {"profile": page.profile}
+    return await answer(call, shown, "profile.html", page=page, scripts=SCRIPTS, refreshable=False)
 
 
 async def delete(call: Call) -> Response:

@@ -53,14 +53,16 @@ class _Finder:
         self._ends = list(accumulate(wall * stretch for wall in walls))
         self._middles = [end - wall * stretch / 2 for end, wall in zip(self._ends, walls, strict=True)]
         self._names = [frozenset({frame.qualname, function_name(frame)}) for frame in profile.frames]
+        self._every_name = frozenset[str]().union(*self._names)
 
     def place(self, child: ChildOperation) -> int:
         """Return the node that holds `child`, or -1."""
         samples = self._during(child)
-        named = Counter(self._named(sample.node, child.name) for sample in samples)
-        named.pop(-1, None)
-        if named:
-            return min(named, key=lambda node: (-named[node], node))
+        if child.name in self._every_name:
+            named = Counter(self._named(sample.node, child.name) for sample in samples)
+            named.pop(-1, None)
+            if named:
+                return min(named, key=lambda node: (-named[node], node))
         if not self._mostly(samples, child):
             return -1
         strands: dict[int, list[Sample]] = {}

@@ -204,7 +204,7 @@ class MergedProfile:
         found = self._nodes.get(key)
         if found is None:
             found = self._nodes[key] = len(self.nodes)
-            self.nodes.append(key._replace(parent=max(above, -1)))
+            self.nodes.append(key if above >= -1 else key._replace(parent=-1))
             self.source_of.append(source)
         return found
 

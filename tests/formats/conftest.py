@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from playwright.sync_api import Browser, Page
 from pyinstrument.renderers import (
     ConsoleRenderer,
     HTMLRenderer,
@@ -140,3 +142,27 @@ class PprofReader:
 @pytest.fixture(scope="session")
 def read_pprof() -> type[PprofReader]:
     return PprofReader
+
+
+@pytest.fixture
+def shown(browser: Browser, tmp_path: Path):
+    """`shown(text, **options) -> page` of a browser; whatever it asks for or complains of fails the test."""
+    contexts, asked, complaints = [], [], []
+
+    def show(text: str, **options: object) -> Page:
+        path = tmp_path / f"{len(contexts)}.html"
+        path.write_text(text, encoding="utf-8")
+        context = browser.new_context(viewport={"width": 1280, "height": 800}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(path.as_uri())
+        return page
+
+    yield show
+    for context in contexts:
+        context.close()
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert complaints == []

@@ -243,7 +243,7 @@ def of_folded(profile: Profile) -> Seconds:
 def of_boxes(merged: MergedProfile) -> Seconds:
     document = json.loads(flamegraph.data(boxes_of(merged, default_categories())))
     boxes, texts, found = document["boxes"], document["texts"], defaultdict(float)
-    for leaf, state, wall in document["own"]:
+    for leaf, state, wall in zip(*document["own"], strict=True):
         if document["states"][state] != "not observed":
             names: list[str] = []
             box = leaf

@@ -44,6 +44,7 @@ class Box:
 
     `seconds` are its own and those of all boxes below it; `own` are its own by state (or `UNOBSERVED`); `held_by` are
     those in which another function had the event loop, by its name. `line` is where most of the seconds were spent.
+    `count` is how many boxes it stands for: one, but for the box of smaller ones.
     """
 
     parent: int
@@ -53,16 +54,17 @@ class Box:
     own: dict[str, float] = field(default_factory=dict[str, float])
     held_by: dict[str, float] = field(default_factory=dict[str, float])
     line: int = 0
-    marks: list[Mark] = field(default_factory=list[Mark])
+    marks: tuple[Mark, ...] = ()
+    count: int = 1
 
 
-def boxes_of(merged: MergedProfile, table: CategoryTable) -> list[Box]:
+def boxes_of(merged: MergedProfile, table: CategoryTable, limit: int | None = None) -> list[Box]:
     """Return the tree of a merge, callers before what they call, of neighbours the one with most seconds first.
 
     The first box stands for all of it. What was not observed is a box of its own below that one. Of more than
-    `MAX_BOXES` the largest are kept, and the others below each of them are one box.
+    `limit` (`MAX_BOXES`) the largest are kept, and the others below each of them are one box.
     """
-    return _sorted(_largest(_Folded(merged, table).boxes))
+    return _sorted(_largest(_Folded(merged, table).boxes, MAX_BOXES if limit is None else limit))
 
 
 def spent_by_category(boxes: Sequence[Box]) -> dict[str, float]:
@@ -88,9 +90,13 @@ class _Folded:
 
     def __init__(self, merged: MergedProfile, table: CategoryTable) -> None:
         self._merged = merged
-        self._identities = [(function_name(frame), frame.origin, _place(frame)) for frame in merged.frames]
+        numbers: dict[tuple[str, str, str], int] = {}
+        self._identities = [
+            numbers.setdefault((function_name(frame), frame.origin, _place(frame)), len(numbers))
+            for frame in merged.frames
+        ]
         self._shades = _Shades(merged.frames, table)
-        self._known: dict[tuple[int, object], int] = {}
+        self._known: dict[tuple[int, int], int] = {}
         self._of_box = [_Shade("own")]
         self.boxes = [Box(-1, _made_up(merged.title), "own")]
         places: list[int] = []
@@ -140,7 +146,7 @@ class _Folded:
                 found.setdefault(key, Spent()).add(spent.wall, 0.0, spent.count)
         for (box, name, category), spent in sorted(found.items(), key=lambda item: -item[1].wall):
             if len(self.boxes[box].marks) < _SHOWN_MARKS:
-                self.boxes[box].marks.append(Mark(name, category, spent.count, spent.wall))
+                self.boxes[box].marks += (Mark(name, category, spent.count, spent.wall),)
 
 
 class _Shade(NamedTuple):
@@ -156,8 +162,14 @@ class _Shades:
     def __init__(self, frames: Sequence[Frame], table: CategoryTable) -> None:
         self._frames = frames
         self._matches = [table.match(frame) for frame in frames]
+        self._met: dict[_Shade, _Shade] = {}
 
     def below(self, above: _Shade, index: int) -> _Shade:
+        """Return what a box is of; the same object wherever it is the same, since there are few and many boxes."""
+        shade = self._below(above, index)
+        return self._met.setdefault(shade, shade)
+
+    def _below(self, above: _Shade, index: int) -> _Shade:
         frame, match = self._frames[index], self._matches[index]
         if frame.origin is Origin.APPLICATION:
             return _Shade("own")
@@ -184,11 +196,11 @@ def _made_up(name: str) -> Frame:
     return Frame(name, "", 0, "", "", Origin.SYNTHETIC)
 
 
-def _largest(boxes: list[Box]) -> list[Box]:
-    if len(boxes) <= MAX_BOXES:
+def _largest(boxes: list[Box], limit: int) -> list[Box]:
+    if len(boxes) <= limit:
         return boxes
     # Of boxes of one size those met first: a box is never kept without its parent.
-    kept = set(nlargest(MAX_BOXES, range(len(boxes)), key=lambda index: (boxes[index].seconds, -index)))
+    kept = set(nlargest(limit, range(len(boxes)), key=lambda index: (boxes[index].seconds, -index)))
     found: list[Box] = []
     places: list[int] = []
     smaller: dict[int, int] = {}
@@ -202,10 +214,11 @@ def _largest(boxes: list[Box]) -> list[Box]:
         if box.parent in kept:
             if above not in smaller:
                 smaller[above] = len(found)
-                found.append(Box(above, _made_up(SMALLER), "unknown"))
+                found.append(Box(above, _made_up(SMALLER), "unknown", count=0))
             above = smaller[above]
             found[above].seconds += box.seconds
         places.append(above)
+        found[above].count += 1
         _add_up(found[above].own, box.own)
         _add_up(found[above].held_by, box.held_by)
     return found
@@ -217,14 +230,16 @@ def _add_up(into: dict[str, float], seconds: Mapping[str, float]) -> None:
 
 
 def _sorted(boxes: Sequence[Box]) -> list[Box]:
-    below: list[list[int]] = [[] for _ in boxes]
+    below: dict[int, list[int]] = {}
     for index, box in enumerate(boxes[1:], start=1):
-        below[box.parent].append(index)
+        below.setdefault(box.parent, []).append(index)
     found: list[Box] = []
     waiting = [(0, -1)]
     while waiting:
         index, parent = waiting.pop()
         boxes[index].parent = parent
-        waiting += [(one, len(found)) for one in sorted(below[index], key=lambda one: boxes[one].seconds)]
+        waiting += [
+            (one, len(found)) for one in sorted(below.get(index, ()), key=lambda one: boxes[one].seconds)
+        ]
         found.append(boxes[index])
     return found

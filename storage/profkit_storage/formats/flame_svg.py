@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterator, Sequence
 
 from profkit_storage.formats.boxes import RUNTIME_STATES, UNOBSERVED, Box
-from profkit_storage.formats.names import writable
+from profkit_storage.formats.names import legible, markup
 from profkit_storage.functions import function_name
 from profkit_storage.profile import State
 
@@ -48,7 +48,7 @@ def drawn(boxes: Sequence[Box], width: int) -> str:
         parts += _drawn_box(boxes[index], kind, boxes[0].seconds, (left, top, scale))
     return (
         f'<svg class="flame" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="Flame graph of {_text(boxes[0].frame.qualname)}">{"".join(parts)}</svg>'
+        f'aria-label="Flame graph of {markup(boxes[0].frame.qualname)}">{"".join(parts)}</svg>'
     )
 
 
@@ -72,9 +72,9 @@ def _drawn_box(box: Box, kind: str, whole: float, place: tuple[float, float, flo
     left, top, scale = place
     width = max(box.seconds * scale - 1, 0.5)
     share = box.seconds / whole if whole > 0 else 0.0
-    marks = "".join(f"; operation {mark.name}" for mark in box.marks)
-    title = f"{function_name(box.frame)}: {in_seconds(box.seconds)}, {share * 100:.1f} %{marks}"
-    yield f'<g class="box {kind}"><title>{_text(title)}</title>'
+    marks = "".join(f"; operation {legible(mark.name)}" for mark in box.marks)
+    title = f"{legible(function_name(box.frame))}: {in_seconds(box.seconds)}, {share * 100:.1f} %{marks}"
+    yield f'<g class="box {kind}"><title>{html.escape(title)}</title>'
     yield f'<rect class="fill" x="{left:.2f}" y="{top}" width="{width:.2f}" height="{_ROW - 1}"/>'
     end = left + box.seconds * scale
     for state, seconds in reversed(_own(box)):
@@ -89,16 +89,12 @@ def _drawn_box(box: Box, kind: str, whole: float, place: tuple[float, float, flo
         yield f'<rect class="mark" x="{left:.2f}" y="{top}" width="{min(width, 4):.2f}" height="{_ROW - 1}"/>'
     letters = int((width - 10) / _LETTER)
     if letters >= 3:
-        name = box.frame.qualname
+        name = legible(box.frame.qualname)
         label = name if len(name) <= letters else f"{name[: letters - 1]}\N{HORIZONTAL ELLIPSIS}"
-        yield f'<text x="{left + 7:.2f}" y="{top + 14}">{_text(label)}</text>'
+        yield f'<text x="{left + 7:.2f}" y="{top + 14}">{markup(label)}</text>'
     yield "</g>"
 
 
 def _own(box: Box) -> list[tuple[str, float]]:
     order = (*State, UNOBSERVED)
     return [(state, box.own[state]) for state in order if box.own.get(state)]
-
-
-def _text(text: str) -> str:
-    return html.escape(writable(text))
