@@ -13,7 +13,7 @@ READY = $(VENV)/.ready
 PYTEST = $(PY) -m pytest -o cache_dir=$(VENV)/.pytest_cache
 
 .NOTPARALLEL: # the guards measure time
-.PHONY: help environment setup demo test suite guards soak bench lint format types docs smoke constraints clean
+.PHONY: help environment setup demo test suite guards soak bench lint format types docs screenshots smoke constraints clean
 
 help:
 	@echo "make demo         a service under load, its slow operations captured and ranked"
@@ -21,6 +21,7 @@ help:
 	@echo "make lint types   ruff, mypy, pyright            make format       mend what ruff can"
 	@echo "make bench        what profkit costs, measured    make smoke        the wheel in an empty environment"
 	@echo "make constraints  renew the pinned versions       make docs         write docs/debug-api.md"
+	@echo "make screenshots  every debug page, light, dark and on a phone, in screenshots/"
 	@echo "make clean        remove all that make made"
 
 setup: $(READY)
@@ -73,6 +74,10 @@ types: $(READY)
 docs: $(READY)
 	$(PY) scripts/debug_api.py docs/debug-api.md
 
+# Of a showcase with everything that a page may have to show: tests/debug/showcase.
+screenshots: $(READY)
+	@$(PY) -m scripts.screenshots screenshots $(ARGS)
+
 smoke: $(READY)
 	@rm -rf dist
 	$(PY) -m build --outdir dist .
@@ -89,5 +94,5 @@ constraints: environment
 	@echo "constraints.txt: $$(grep -c == constraints.txt) versions"
 
 clean:
-	rm -rf .venv .venv-* dist build constraints.new .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf .venv .venv-* dist build screenshots constraints.new .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -23,6 +23,7 @@ import pytest
 
 from profkit_storage import Branch, ChildOperation, Frame, Node, Origin, Profile, Sample, Sampling, State
 from profkit_storage.ulid import new_ulid
+from tests.chromium import HINT, NoChromium, chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -165,27 +166,20 @@ def make_frame() -> Callable[[str], Frame]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A Chromium: playwright's own or the system's. Without one the tests skip; under CI they fail."""
-    from playwright.sync_api import Error, sync_playwright  # here: it takes 0.2 s, and few tests need it
-
-    system = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
+    """A Chromium. Without one the tests skip; under CI they fail."""
+    with ExitStack() as stack:
         try:
-            browser = playwright.chromium.launch(executable_path=system, chromium_sandbox=False)
-        except Error as error:
-            hint = "no Chromium here: `apt-get install chromium` or `playwright install chromium`"
-            if os.environ.get("CI"):
-                pytest.fail(f"{hint}\n{error}")
-            pytest.skip(hint)
-        yield browser
-        browser.close()
+            found = stack.enter_context(chromium())
+        except NoChromium as error:
+            missing("Chromium", HINT, str(error))
+        yield found
 
 
-def missing(what: str, hint: str) -> NoReturn:
+def missing(what: str, hint: str, detail: str = "") -> NoReturn:
     """Skip a test for which something is not installed, saying what to do; under CI it fails."""
     said = f"no {what} here: `{hint}`"
     if os.environ.get("CI"):
-        pytest.fail(said)
+        pytest.fail(f"{said}\n{detail}".rstrip())
     pytest.skip(said)
 
 

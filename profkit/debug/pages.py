@@ -21,6 +21,10 @@ POLICY: Final = (
 """The Content-Security-Policy of a page: nothing inline, nothing of another host."""
 
 _BYTES = re.compile(r"(?:rss|vms|uss|pss|shared|swap)(?:_before|_after)?|\w*bytes")
+_TURNS = str.maketrans(
+    dict.fromkeys(map(chr, [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]), "\N{REPLACEMENT CHARACTER}")
+)
+"""Characters that turn the order of what follows them: a name could be read as another."""
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -43,6 +47,7 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_in_order,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
@@ -65,6 +70,10 @@ def _environment() -> jinja2.Environment:
     for name in environment.list_templates(extensions=["html"]):
         environment.get_template(name)
     return environment
+
+
+def _in_order(value: object) -> object:
+    return value.translate(_TURNS) if type(value) is str else value  # markup is a subclass
 
 
 def kind(value: object) -> str:

@@ -59,6 +59,16 @@ class StoredProfiles(TypedDict):
     searched_since: Annotated[str | None, "everything from this time on was looked at: UTC, ISO 8601"]
 
 
+_NOTHING_STORED: StoredProfiles = {
+    "storage": None,
+    "profiles": [],
+    "more": False,
+    "partial": False,
+    "problems": 0,
+    "searched_since": None,
+}
+
+
 class ProfilesReport(TypedDict):
     """Operations in flight, stored profiles, and what the recorder counts."""
 
@@ -84,12 +94,27 @@ async def overview(call: Call) -> Response:
     """Operations in flight, the newest stored profiles, what the recorder counts; all of it as it is now."""
     context, listed = call.context, _listed(call.parameters)
     flying = await context.workers.run("operations", context.operations)
+    unreadable = ""
+    try:
+        stored = await context.workers.run(("stored", listed), lambda: _stored(context, listed))
+    except Problem as problem:
+        if call.wants != HTML or problem.status != 503:
+            raise
+        # A person sees what is in flight nevertheless: it may be why.
+        stored, unreadable = _NOTHING_STORED, problem.message
     data: ProfilesReport = {
         "in_flight": flying,
-        "stored": await context.workers.run(("stored", listed), lambda: _stored(context, listed)),
+        "stored": stored,
         "recorder": context.current_profiler().stats(),
     }
-    return await answer(call, data, "profiles.html", filters=call.parameters.texts, most_pages=MAX_PAGES)
+    return await answer(
+        call,
+        data,
+        "profiles.html",
+        filters=call.parameters.texts,
+        most_pages=MAX_PAGES,
+        unreadable=unreadable,
+    )
 
 
 async def profile(call: Call) -> Response:
@@ -171,14 +196,7 @@ def _listed(given: Parameters) -> _Listed:
 def _stored(context: DebugContext, listed: _Listed) -> StoredProfiles:
     storage = context.current_profiler().storage
     if storage is None:
-        return {
-            "storage": None,
-            "profiles": [],
-            "more": False,
-            "partial": False,
-            "problems": 0,
-            "searched_since": None,
-        }
+        return _NOTHING_STORED
     request = RequestSearch(listed.request_id, listed.trace_id, ids=context.request_ids)
     wanted = request if listed.request_id or listed.trace_id else None
     count = listed.limit * listed.page

@@ -72,6 +72,13 @@ def test_a_name_that_is_not_there_is_a_defect() -> None:
         Pages().render("index.html", {})
 
 
+def test_a_name_cannot_turn_the_order_of_what_is_read(debug_client: TestClient, bearer: Headers) -> None:
+    page = debug_client.get("/tasks?name=a\u202efdp.exe", headers={**bearer(), "accept": "text/html"})
+    assert page.status_code == 200
+    assert 'value="a\N{REPLACEMENT CHARACTER}fdp.exe"' in page.text
+    assert "\u202e" not in page.text
+
+
 def test_text_stays_text_wherever_it_comes_from(
     token_auth: TokenAuth, bearer: Headers, make_profile: Any
 ) -> None:

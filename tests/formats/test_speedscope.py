@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -18,6 +14,8 @@ from playwright.sync_api import Browser, expect
 from profkit_storage import Branch, Profile, Status
 from profkit_storage.formats import speedscope
 from profkit_storage.merging import MergedProfile
+from tests import npm
+from tests.conftest import missing
 
 UNITS = {"none", "nanoseconds", "microseconds", "milliseconds", "seconds", "bytes"}
 
@@ -70,21 +68,11 @@ def test_a_file_is_what_the_schema_asks_for(files, kind):
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """A real speedscope, served on loopback: that in PROFKIT_SPEEDSCOPE, or npm's global one.
-
-    Without one the tests skip; under CI they fail.
-    """
-    named = os.environ.get("PROFKIT_SPEEDSCOPE", "")
-    npm = shutil.which("npm")
-    if not named and npm:
-        done = subprocess.run([npm, "root", "-g"], capture_output=True, text=True, timeout=60, check=False)
-        named = str(Path(done.stdout.strip()) / "speedscope")
-    release = Path(named) / "dist" / "release"
-    if not (release / "index.html").exists():
-        hint = "no speedscope here: `npm install --global speedscope`, or its directory in PROFKIT_SPEEDSCOPE"
-        if os.environ.get("CI"):
-            pytest.fail(hint)
-        pytest.skip(hint)
+    """A real speedscope, served on loopback."""
+    found = npm.package("speedscope")
+    if found is None:
+        missing("speedscope", "npm install --global speedscope")
+    release = found / "dist" / "release"
 
     class Handler(SimpleHTTPRequestHandler):
         def log_message(self, *_args: object) -> None:

@@ -112,6 +112,22 @@
     apply();
   }
 
-  document.addEventListener("profkit:shown", enhance);
-  enhance();
+  // What has to be scrolled sideways is reached by the keyboard: by what is in it, or by itself, as not every browser has it.
+  function reachable() {
+    for (const box of document.querySelectorAll("main .wide, main section")) {
+      const inside = box.querySelector("a[href], button, input:not([type=hidden]), select, summary");
+      if (box.scrollWidth > box.clientWidth && !inside) box.tabIndex = 0;
+      else box.removeAttribute("tabindex");
+    }
+  }
+
+  function shown() {
+    enhance();
+    reachable();
+  }
+
+  document.addEventListener("profkit:shown", shown);
+  addEventListener("resize", reachable);
+  addEventListener("load", reachable); // with the stylesheet
+  shown();
 })();
