@@ -91,7 +91,7 @@ def _drawn_box(box: Box, kind: str, whole: float, place: tuple[float, float, flo
     if letters >= 3:
         name = legible(box.frame.qualname)
         label = name if len(name) <= letters else f"{name[: letters - 1]}\N{HORIZONTAL ELLIPSIS}"
-        yield f'<text aria-hidden="true" x="{left + 7:.2f}" y="{top + 14}">{markup(label)}</text>'
+        yield f'<text x="{left + 7:.2f}" y="{top + 14}">{markup(label)}</text>'
     yield "</g>"
 
 

@@ -59,7 +59,7 @@
     if (letters >= 3) {
       const full = name(box);
       const shown = full.length <= letters ? full : `${full.slice(0, letters - 1)}…`;
-      made("text", { "aria-hidden": "true", x: (x + MARGIN).toFixed(2), y: y + 14 }, group).textContent = shown;
+      made("text", { x: (x + MARGIN).toFixed(2), y: y + 14 }, group).textContent = shown;
     }
     drawn.set(box, group);
   }
