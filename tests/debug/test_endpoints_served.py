@@ -140,10 +140,9 @@ def test_a_capture_ends_when_the_client_goes_away(
         assert again.status_code == 200
         assert live_profiler.flush()
         assert live_profiler.storage is not None
-        first, second = live_profiler.storage.scan()
-        assert first.trigger is second.trigger is Trigger.MANUAL
-        assert second.id == again.json()["id"]
-        assert 0.05 < first.wall < 5
+        (kept,) = live_profiler.storage.scan()
+        assert kept.trigger is Trigger.MANUAL
+        assert kept.id == again.json()["id"], "nobody asked for the part of the other any more"
 
 
 def test_the_event_loop_goes_on_while_a_route_works(

@@ -14,12 +14,14 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from profkit import PerformanceProfiler
-from profkit.debug import CallableAuth, DiagnosticEndpoints, Principal, Scope
+from profkit import PerformanceProfiler, Settings
+from profkit.debug import CallableAuth, DiagnosticEndpoints, Principal, Scope, TokenAuth
 from profkit.debug.memory.backrefs import SEARCHABLE
 from profkit.debug.pages import count_change, size_change
 from profkit.debug.tokens import parse_tokens, token_command
 from profkit_analyzers.cli import main
+from profkit_storage import Profile, ProfileEntry
+from profkit_storage.memory import MemoryStorage
 
 Headers = Callable[..., dict[str, str]]
 Serve = Callable[..., AbstractContextManager[httpx.Client]]
@@ -36,9 +38,8 @@ def test_a_form_gives_parameters_as_the_query_does(debug_client: TestClient, bea
         "/profile/settings", headers=bearer(), data={"threshold": "2", "name": "é&=+ ü"}
     )
     assert answer.json()["thresholds"] == {"é&=+ ü": 2.0}
-    answer = debug_client.post(
-        "/profile", headers={**bearer(), "accept": "text/html"}, data={"seconds": "0.1", "format": "folded"}
-    )
+    headers = {**bearer(), "accept": "text/plain"}  # the form's format decides alone, as the query's
+    answer = debug_client.post("/profile", headers=headers, data={"seconds": "0.1", "format": "folded"})
     assert answer.headers["content-type"].startswith("text/plain")
 
 
@@ -162,12 +163,23 @@ def test_a_capture_that_is_stopped_is_stored_unless_only_a_whole_one_is_wanted(
     assert {entry.id for entry in live_profiler.storage.scan()} == {whole.id, part.id}
 
 
+class SlowStorage(MemoryStorage):
+    """A store that is far away."""
+
+    def put(self, profile: Profile) -> ProfileEntry:
+        time.sleep(0.3)
+        return super().put(profile)
+
+
 def test_a_capture_that_is_answered_is_in_the_store_for_another_worker(
-    debug_client: TestClient, live_profiler: PerformanceProfiler, bearer: Headers
+    token_auth: TokenAuth, bearer: Headers
 ) -> None:
-    id = debug_client.post("/profile?seconds=0.1", headers=bearer()).json()["id"]
-    assert live_profiler.storage is not None
-    assert [entry.id for entry in live_profiler.storage.scan()] == [id]
+    storage = SlowStorage()
+    profiler = PerformanceProfiler(Settings(storage=storage, service="shop"))
+    client = TestClient(DiagnosticEndpoints(auth=token_auth, profiler=profiler))
+    id = client.post("/profile?seconds=0.1", headers=bearer()).json()["id"]
+    assert [entry.id for entry in storage.scan()] == [id]
+    assert profiler.shutdown(5)
 
 
 @pytest.mark.parametrize(

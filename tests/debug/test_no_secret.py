@@ -236,7 +236,7 @@ class Plant:
 def asked(profiles: list[str]) -> Iterator[tuple[str, str]]:
     """Every GET route, in each form of its answer: paths and what is accepted."""
     for route, profile in itertools.product(GET, profiles):
-        path = route.path.replace("{id}", profile)
+        path = route.path.replace("{id}", profile).replace("{name}", "style.css")
         assert "{" not in path, f"say what {route.path} is to be asked with"
         if path == route.path and profile != profiles[0]:
             continue

@@ -152,12 +152,15 @@ def test_a_browser_can_use_the_pages(page: Page, endpoints: DiagnosticEndpoints,
         page.get_by_role("link", name="Open pyinstrument's view").wait_for()
         assert "/debug/profile/" in page.url
         asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
-        page.get_by_role("link", name="Open pyinstrument's view").click()
-        page.locator("#app > *").first.wait_for()
-        assert "format=html" in page.url
-        assert all(url.startswith(f"{client.base_url}/debug/profile/") for url in asked)
-        assert page.evaluate("window.origin") == "null"
+        page.context.on("request", lambda request: asked.append(request.url))
+        with page.expect_popup() as tab:
+            page.get_by_role("link", name="Open pyinstrument's view").click()
+        complaints += watched(tab.value)
+        tab.value.locator("#app > *").first.wait_for()
+        assert "format=html" in tab.value.url
+        assert asked
+        assert [url for url in asked if not url.startswith(f"{client.base_url}/debug/")] == []
+        assert tab.value.evaluate("window.origin") == "null"
     assert [text for text in complaints if "favicon" not in text] == []
 
 

@@ -66,7 +66,10 @@ def test_the_holders_of_the_event_loop_are_named_with_their_seconds(make_profile
     ]
     section = states_section(merged)
     assert "What had the event loop while it was ready" in section
-    assert '<td class="figure">500 ms</td><td class="code">app.main.parse&lt;b&gt;</td>' in section
+    assert (
+        '<td class="figure" data-value="0.5">500 ms</td><td class="code">app.main.parse&lt;b&gt;</td>'
+        in section
+    )
     assert "had the event loop" not in states_section(MergedProfile.of(of(make_profile)))
 
 

@@ -211,12 +211,13 @@
     heading.focus();
   }
 
-  /** A button elsewhere that fills in another form, named by `data-panel`, and starts its job. */
+  /** A button elsewhere that fills in another form, named by `data-panel`, and starts its job; or leads to the one going on. */
   function fill(panel, button) {
-    panel.elements.namedItem(button.name).value = button.value;
+    const going = boardOf(panel).abort !== null;
+    if (!going) panel.elements.namedItem(button.name).value = button.value;
     panel.scrollIntoView({ block: "nearest" });
     panel.querySelector("button:not([hidden])")?.focus({ preventScroll: true });
-    panel.requestSubmit();
+    if (!going) panel.requestSubmit();
   }
 
   document.addEventListener("submit", (event) => {

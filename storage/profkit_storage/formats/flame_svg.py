@@ -57,6 +57,11 @@ def in_seconds(value: float) -> str:
     return f"{value:,.2f} s" if value >= 1 else f"{value * 1000:.3g} ms"
 
 
+def figure(seconds: float) -> tuple[str, float]:
+    """Return seconds as a table's cell."""
+    return in_seconds(seconds), seconds
+
+
 def _places(boxes: Sequence[Box]) -> tuple[list[float], list[int]]:
     """Return where each box begins, in seconds from the left, and how deep it is."""
     lefts, depths, free = [0.0], [0], [0.0]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from profkit_storage.formats.boxes import Box
 from profkit_storage.formats.flame_data import LABELS
-from profkit_storage.formats.flame_svg import in_seconds
+from profkit_storage.formats.flame_svg import figure
 from profkit_storage.formats.names import markup
 from profkit_storage.formats.tables import table
 from profkit_storage.functions import function_name
@@ -29,8 +29,8 @@ def hottest_section(boxes: Sequence[Box]) -> str:
     rows = sorted(found.items(), key=lambda item: (-item[1], item[0]))[:_HOTTEST]
     cells = [
         (
-            in_seconds(own),
-            f"{own / total * 100:.1f} %",
+            figure(own),
+            (f"{own / total * 100:.1f} %", own / total),
             markup(name),
             f'<span class="swatch {category}"></span>{LABELS.get(category, category)}',
         )
@@ -50,7 +50,7 @@ def children_section(merged: MergedProfile) -> str:
     rows = sorted(found.items(), key=lambda item: (-item[1][1], item[0]))[:_CHILDREN]
     more = f'<p class="quiet">and {len(found) - len(rows):,} more</p>' if len(found) > len(rows) else ""
     cells = [
-        (in_seconds(seconds), f"{calls:,.0f}", markup(name), markup(category))
+        (figure(seconds), (f"{calls:,.0f}", calls), markup(name), markup(category))
         for (name, category), (calls, seconds) in rows
     ]
     columns = (("seconds", "figure"), ("calls", "figure"), ("operation", "code"), ("category", ""))

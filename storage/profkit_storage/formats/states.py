@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from profkit_storage.formats.boxes import UNOBSERVED
-from profkit_storage.formats.flame_svg import SHADED, in_seconds
+from profkit_storage.formats.flame_svg import SHADED, figure, in_seconds
 from profkit_storage.formats.names import markup
 from profkit_storage.formats.tables import table
 from profkit_storage.functions import function_name
@@ -96,7 +96,7 @@ def _held(merged: MergedProfile) -> Iterator[str]:
     found = holders(merged)
     if not found:
         return
-    rows = [(in_seconds(seconds), markup(name)) for name, seconds in found[:_HOLDERS]]
+    rows = [(figure(seconds), markup(name)) for name, seconds in found[:_HOLDERS]]
     rest = found[_HOLDERS:]
     yield "<h3>What had the event loop while it was ready</h3>"
     yield table((("seconds", "figure"), ("function", "code")), rows)

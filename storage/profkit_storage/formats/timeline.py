@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from profkit_storage.formats.flame_svg import in_seconds
+from profkit_storage.formats.flame_svg import figure, in_seconds
 from profkit_storage.formats.lanes import MAX_ROWS, Lane, Shown, lanes_of
 from profkit_storage.formats.names import markup
 from profkit_storage.formats.states import ORDER, bar
@@ -78,12 +78,12 @@ def _remarks(profile: Profile, operations: Shown, branches: Shown) -> Iterator[s
 def _table(operations: Sequence[Lane], branches: Sequence[Lane]) -> str:
     rows = [
         (
-            in_seconds(lane.seconds),
-            f"{len(lane.spans):,}",
+            figure(lane.seconds),
+            (f"{len(lane.spans):,}", len(lane.spans)),
             markup(lane.name),
             markup(lane.category) if kind == "operation" else kind,
-            in_seconds(lane.start),
-            in_seconds(lane.end),
+            figure(lane.start),
+            figure(lane.end),
         )
         for kind, lanes in (("operation", operations), ("task or thread", branches))
         for lane in lanes
