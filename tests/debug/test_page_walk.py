@@ -32,12 +32,14 @@ FOCUSED = """() => {
     const one = document.activeElement;
     if (!one || one === document.body) return null;
     const style = getComputedStyle(one);
+    const drawn = [...one.children].map(part => getComputedStyle(part))
+        .some(of => of.stroke !== "none" && parseFloat(of.strokeWidth) >= 2);
     const outlined = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0;
     const box = one.getBoundingClientRect();
     return {
         at: one.__at ?? -1,
         what: `${one.tagName}.${one.className} ${one.textContent.trim().slice(0, 30)}`,
-        seen: outlined || style.boxShadow !== "none",
+        seen: outlined || style.boxShadow !== "none" || one instanceof SVGElement && drawn,
         there: box.width > 0 && box.height > 0 && box.right > 0 && box.left < innerWidth,
     };
 }"""
