@@ -315,12 +315,16 @@ def test_the_page_has_value_and_source_side_by_side(token_auth: TokenAuth, beare
     )
     page = TestClient(app).get("/config", headers={**bearer(), "accept": "text/html"}).text
     rows = "".join(page.split())
-    assert '<tdclass="code">workers</td><td><spanclass="number">3</span></td><td>given</td>' in rows
+    assert (
+        '<tdclass="code">workers</td><td><spanclass="number"data-value="3">3</span></td><td>given</td>'
+        in rows
+    )
     assert '<tdclass="code">llm.max_tokens</td><td><spanclass="text">***</span></td><td>default</td>' in rows
     assert "abc123" in page
     assert "new_checkout" in page
     assert '<tdclass="code">llm.api_key</td><td><spanclass="text">***</span></td><td>notknown</td>' in rows
-    assert '<tdclass="code">threshold</td><td><spanclass="number">1</span></td><td>default</td>' in rows
+    assert '<tdclass="code">threshold</td><td><spanclass="number"data-value="1.0">1</span>' in rows
+    assert '<spanclass="quietnumber">1.00s</span></td><td>default</td>' in rows  # with its unit
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import logging
 import os
@@ -88,7 +89,7 @@ def test_every_link_of_every_page_leads_somewhere(
             assert answer.status_code == 200, url
             if "text/html" in answer.headers["content-type"] and "format=" not in url:
                 links = re.findall(r'(?:href|method="get" action)="([^"]*)"', answer.text)
-                to_see += [urljoin(url, link) for link in links]
+                to_see += [urljoin(url, html.unescape(link)) for link in links]
         assert any("/profile/" in url for url in seen)
         assert any(url.endswith("assets/style.css") for url in seen)
         assert len(seen) >= 9

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, NamedTuple, TypeVar
 
 from profkit.debug.pools.figures import Figures, Library, PoolReport
 from profkit.debug.pools.search import EVERY, Search
@@ -38,6 +38,13 @@ class _Asked:
     found: Literal["given", "by type"]
 
 
+class _Hanging(NamedTuple):
+    """Since when (monotonic seconds) a pool does not answer, and the ids of its parts, which its thread keeps alive."""
+
+    since: float
+    parts: tuple[int, ...]
+
+
 class PoolReader:
     """Reads the pools that the user gave and those found in the process.
 
@@ -60,7 +67,7 @@ class PoolReader:
         self._pid = os.getpid()
         self._workers = Workers(limit=MOST_THREADS)
         self._others = Workers(limit=3)
-        self._hanging: dict[int, float] = {}
+        self._hanging: dict[int, _Hanging] = {}
         self._search = Search(self._every)
 
     def begin(self, key: str, work: Callable[[], T]) -> Future[T]:
@@ -99,9 +106,10 @@ class PoolReader:
         named = list(given.items())
         asked = [_Asked(str(name), pool, library_of(pool), "given") for name, pool in named[:MAX_POOLS]]
         asked += [_Asked(name, pool, library_of(pool), "by type") for name, pool in (near or {}).items()]
+        known = {id(one.pool) for one in asked}  # one that cannot be read is not known by its parts
         for one in () if found is None else found.pools:
             pool = one.again()
-            if pool is not None:
+            if pool is not None and id(pool) not in known:
                 asked.append(_Asked(one.name, pool, one.library, "by type"))
         reports = _Round(asked, self._hanging, masker, self._within).run(self._workers, self._patience)
         left_out = max(0, len(named) - MAX_POOLS) + max(0, len(reports) - MAX_POOLS)
@@ -115,7 +123,9 @@ class PoolReader:
 class _Round:
     """One reading of some pools, by as many threads as it takes to get past those that hang."""
 
-    def __init__(self, asked: list[_Asked], hanging: dict[int, float], masker: Masker, within: float) -> None:
+    def __init__(
+        self, asked: list[_Asked], hanging: dict[int, _Hanging], masker: Masker, within: float
+    ) -> None:
         self._asked = asked
         self._hanging = hanging
         self._masker = masker
@@ -123,6 +133,7 @@ class _Round:
         self._reports: dict[int, PoolReport | None] = {}
         self._busy: dict[int, float] = {}
         self._claimed: dict[int, object] = {}
+        self._parts: dict[int, tuple[int, ...]] = {}
         self._waiting: deque[int] = deque()
         self._over = False
         self._changed = threading.Condition()
@@ -142,21 +153,23 @@ class _Round:
                 self._changed.wait_for(self._is_done, min(patience, left))
             self._over = True
             for number, began in self._busy.items():
-                self._hanging[id(self._asked[number].pool)] = began
+                self._hanging[id(self._asked[number].pool)] = _Hanging(began, self._parts.get(number, ()))
             reports = [self._outcome(number) for number in range(len(self._asked))]
             self._asked.clear()  # one that hangs keeps this alive, and is to keep no other pool so
             self._claimed.clear()
         return _named([one for one in reports if one is not None])
 
     def _pass_over_hanging(self) -> None:
-        """Ask nothing of those whose thread has not come back from an earlier round."""
+        """Ask nothing of those whose thread has not come back from an earlier round, nor of their parts."""
         now = time.monotonic()
         for number, one in enumerate(self._asked):
-            since = self._hanging.get(id(one.pool))
-            if since is None:
+            hanging = self._hanging.get(id(one.pool))
+            if hanging is None:
                 self._waiting.append(number)
             else:
-                self._reports[number] = self._failed(one, f"has not answered for {now - since:.0f} s")
+                self._claimed.update(dict.fromkeys(hanging.parts))
+                why = f"has not answered for {now - hanging.since:.0f} s"
+                self._reports[number] = self._failed(one, why)
 
     def _is_done(self) -> bool:
         return len(self._reports) == len(self._asked)
@@ -174,7 +187,7 @@ class _Round:
             number, one = taken
             report: PoolReport | None = None
             try:
-                report = self._read(one)
+                report = self._read(number, one)
             except BaseException as error:  # noqa: BLE001 - one broken pool must not hide the others
                 report = self._failed(one, self._masker.mask_error(error))
             finally:
@@ -193,12 +206,13 @@ class _Round:
             self._busy[number] = time.monotonic()
             return number, self._asked[number]
 
-    def _read(self, one: _Asked) -> PoolReport | None:
+    def _read(self, number: int, one: _Asked) -> PoolReport | None:
         found = Figures(type_name(type(one.pool)))
         parts = [] if one.library is None else one.library.parts(one.pool)
         if one.found == "by type" and (not parts or id(parts[0]) in self._claimed):
             return None
         self._claimed.update((id(part), part) for part in parts)
+        self._parts[number] = tuple(map(id, parts))
         if one.library is not None and parts:
             one.library.read(found, parts)
         return self._report(one, found, supported=bool(parts))

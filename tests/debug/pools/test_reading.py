@@ -19,6 +19,7 @@ from profkit.debug.pools import PoolReader, PoolReport
 from profkit.masking import masker
 
 One = Callable[[object], dict[str, Any]]
+KEPT: list[object] = []
 
 
 class Other:
@@ -120,6 +121,28 @@ def test_pools_that_hang_delay_neither_the_rest_nor_the_answer(let_go: threading
     let_go.set()
     until(lambda: our_threads() <= before)
     assert [one["error"] for one in read(pools, reader)] == [None] * 5
+
+
+def test_what_cannot_be_read_is_shown_once_though_it_is_found_too(
+    let_go: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refusing(httpx.Client):
+        @property
+        def _transport(self) -> httpx.BaseTransport:
+            raise RuntimeError("no")
+
+        @_transport.setter
+        def _transport(self, transport: httpx.BaseTransport) -> None: ...
+
+    given: dict[str, object] = {"hanging": engine(Hanging), "refusing": Refusing()}
+    monkeypatch.setattr(sys.modules[__name__], "KEPT", list(given.values()))  # where the search finds them
+    reader = PoolReader(within=1.0, patience=0.05)
+    for _ in range(2):
+        reports, _ = reader.read(given, reader.search(), masker=masker)
+        names = [one["name"] for one in reports if "Engine" in one["kind"] or "Refusing" in one["kind"]]
+        assert names == ["hanging", "refusing"]
+        assert [one["kind"] for one in reports if "Hanging" in one["kind"]] == []
+    let_go.set()
 
 
 def test_threads_that_hang_are_at_most_eight(let_go: threading.Event) -> None:
