@@ -7,6 +7,7 @@ VENV ?= .venv
 PYTHON ?=
 WORKERS ?= 2
 ARGS ?=
+SUITE ?=
 
 PY = $(VENV)/bin/python
 READY = $(VENV)/.ready
@@ -45,7 +46,7 @@ demo: $(READY)
 test: suite guards
 
 suite: $(READY)
-	$(PYTEST) -n $(WORKERS) --dist loadfile -m "not soak and not guard and not alone" $(ARGS)
+	$(PYTEST) -n $(WORKERS) --dist loadfile -m "not soak and not guard and not alone $(SUITE)" $(ARGS)
 	$(PYTEST) -m alone $(ARGS)
 
 guards: $(READY)

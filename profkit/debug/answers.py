@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import orjson
 from starlette.requests import Request
@@ -35,25 +35,31 @@ def base_of(request: Request) -> str:
 
 
 async def answer(
-    call: Call, data: Mapping[str, object], template: str, *, status: int = 200, **more: object
+    call: Call,
+    data: Mapping[str, object],
+    template: str,
+    *,
+    status: int = 200,
+    shown: Callable[[], Mapping[str, object]] | None = None,
+    **more: object,
 ) -> Response:
     """Return the data with the process's name, as JSON or, shortened to what can be read, as a page.
 
-    `more` is for the page alone.
+    `shown` makes what the page has instead of the data; `more` is for the page alone, and never cut.
     """
     process = call.context.process()
     if call.wants == JSON:
         return Response(to_json({"answered_by": process, **data}), status, media_type=JSON)
 
     def render() -> str:
-        shown, shortened = excerpt(data)
+        part, shortened = excerpt(data if shown is None else shown())
         values = {
             "base": base_of(call.request),
             "menu": MENU,
             "principal": call.principal,
             "form_token": call.principal.form_token,
             "process": process,
-            "data": shown,
+            "data": part,
             "shortened": shortened,
             "posts": {route.path: route for route in call.routes if route.method == "POST"},
             "refreshable": call.request.method != "POST",

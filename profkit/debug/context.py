@@ -8,10 +8,10 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Literal, NotRequired, TypedDict, cast
+from typing import Annotated, Final, Literal, NotRequired, TypedDict, cast
 
 import profkit
 from profkit.counts import Stats
@@ -34,6 +34,7 @@ from profkit.debug.summary import mask_id
 from profkit.debug.tasks import TaskAges, TasksReport, tasks_report
 from profkit.debug.threads import ThreadsReport, threads_report
 from profkit.debug.workers import Workers
+from profkit.inflight import InFlight
 from profkit.live_requests import name_live_requests
 from profkit.masking import Masker, masker
 from profkit.profiler import PerformanceProfiler
@@ -41,6 +42,7 @@ from profkit_storage import ConfigurationError, Profile
 
 SECTIONS = ("operations", "recorder", "tasks", "threads", "connections", "memory", "configuration")
 """What a snapshot holds, what is likely to be asked for first."""
+MOST_OPERATIONS: Final = 200
 _RECENT = 3
 
 
@@ -206,7 +208,15 @@ class DebugContext:
 
     def operations(self) -> list[OperationRow]:
         """Return what has not ended, the oldest first: at most 200, each with its stack as it is now."""
+        return self.rows_of(self.in_flight()[:MOST_OPERATIONS])
+
+    def in_flight(self) -> list[InFlight]:
+        """Return all that has not ended but the request that asks, the oldest first, as it is: nothing is masked."""
         name_live_requests()
+        return [one for one in self.current_profiler().in_flight() if one.threshold < math.inf]
+
+    def rows_of(self, operations: Iterable[InFlight]) -> list[OperationRow]:
+        """Return operations in flight as they are shown."""
         mask = functools.cache(self.masker.mask_text)  # the lines of most are the same
         return [
             {
@@ -219,6 +229,5 @@ class DebugContext:
                 "request_id": mask_id(one.request_id, self.masker),
                 "stack": [mask(line) for line in one.stack[-200:]],
             }
-            for one in self.current_profiler().in_flight()[:200]
-            if one.threshold < math.inf  # not the request that asks
+            for one in operations
         ]

@@ -18,13 +18,16 @@ class CpuMeter:
         self._begin()
 
     def _begin(self) -> None:
-        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._read = time.monotonic(), time.process_time()
         self._cores = 0.0
+        self._pid = os.getpid()
 
     def cores(self) -> float:
-        """Return CPU seconds a second, of all threads: since the last look, at first since the meter was made."""
+        """Return CPU seconds a second, of all threads: since the last look, at first since the meter was made.
+
+        0 at the first look in a forked child, where there is nothing to compare with.
+        """
         if os.getpid() != self._pid:  # the clock of a forked child starts from zero
             self._begin()
         with self._lock:

@@ -40,7 +40,7 @@ class LiveSettings(TypedDict):
 
 async def settings(call: Call) -> Response:
     """Show what can be changed."""
-    return await answer(call, _settings(call), "settings.html", inputs=_INPUTS)
+    return await answer(call, _settings(call), "settings.html", inputs=_INPUTS, refreshable=False)
 
 
 async def change(call: Call) -> Response:
@@ -58,6 +58,8 @@ async def change(call: Call) -> Response:
         seconds = None if isinstance(threshold, str) else threshold
         if seconds is None and name is None:
             raise Problem(422, "threshold=default needs a name, whose own threshold is taken back.")
+        if seconds is None and name not in profiler.settings.thresholds:
+            raise Problem(422, "There is no threshold of this name to take back.")
         try:
             profiler.set_threshold(seconds, name)
         except ConfigurationError as error:
@@ -75,7 +77,7 @@ async def change(call: Call) -> Response:
     audit.warning("changed: %s", line, extra={"audit": fields})
     if call.wants == HTML:
         return Response(status_code=303, headers={"location": "settings"})
-    return await answer(call, _settings(call), "settings.html", inputs=_INPUTS)
+    return await answer(call, _settings(call), "settings.html", inputs=_INPUTS, refreshable=False)
 
 
 def _settings(call: Call) -> LiveSettings:

@@ -14,6 +14,9 @@ from profkit.debug.results import Health, HealthAnswer
 FULL: Final = 0.9
 """The share of a pool, of file descriptors or of the host's memory from which on it is said to be nearly used up."""
 
+MOST: Final = 20
+"""Sentences; what more there is, is counted."""
+
 _MEANT = frozenset({"max_profiles_per_operation", "max_profiles", "discarded", "in_recorder"})
 """Reasons for a slow operation to have no profile that are no loss: the ones kept stand for it, or it is our own."""
 
@@ -42,24 +45,29 @@ def notices_of(look: Look, health: HealthAnswer) -> list[Notice]:
         found += [*_of_pools(look["connections"]["pools"]), *_of_descriptors(look["connections"])]
     unknown = [name for name in ("connections", "memory", "tasks", "threads") if look[name] is None]
     found += [Notice(f"What the {name} are could not be read.", name) for name in unknown]
-    return sorted(found, key=lambda one: not one.grave)
+    ranked = sorted(found, key=lambda one: not one.grave)
+    more = len(ranked) - MOST
+    return ranked if more <= 0 else [*ranked[:MOST], Notice(f"And {more} more.", ranked[MOST].page)]
 
 
 def _of_health(health: HealthAnswer) -> Iterator[Notice]:
     for name, check in health["checks"].items():
         if check["status"] != Health.HEALTHY:
             said = f": {check['message']}" if check["message"] else ""
-            grave = check["status"] == health["status"] == Health.UNHEALTHY  # else it is not required
+            grave = check["status"] == health["status"] == Health.UNHEALTHY  # degraded: it is not required
             yield Notice(f"{name} is {check['status']}{said}.", "health", grave)
 
 
 def _of_operations(look: Look) -> Iterator[Notice]:
-    if look["over"]:
-        oldest = look["in_flight"][0]
-        several = "One operation is" if look["over"] == 1 else f"{look['over']} operations are"
+    worst = look["furthest"]
+    if worst is None:
+        return
+    runs = f"{worst['name']}, which has run for {seconds(worst['age'])}"
+    if look["over"] == 1:
+        yield Notice(f"One operation is over its threshold: {runs}.", "profile")
+    else:
         yield Notice(
-            f"{several} over the threshold; the oldest in flight, {oldest['name']}, for {seconds(oldest['age'])}.",
-            "profile",
+            f"{look['over']:,} operations are over their thresholds, furthest of them {runs}.", "profile"
         )
 
 

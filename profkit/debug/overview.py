@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TypedDict, TypeVar
 
@@ -38,8 +37,8 @@ class Look(TypedDict):
     """A process at a glance; what cannot be had is None.
 
     `cores` is the CPU it uses, since the last look. `in_flight` are the oldest, `flying` counts all of them and `over`
-    those over their threshold. `operations` are those with most slow calls, then with most seconds. Of tasks and
-    threads only the counts are there; `pools` are the fullest.
+    those over their threshold, of which one is the `furthest`. `operations` are those with most slow calls, then with
+    most seconds. Of tasks and threads only the counts are there; `pools` are the fullest.
     """
 
     recorder: Stats
@@ -53,6 +52,7 @@ class Look(TypedDict):
     in_flight: list[OperationRow]
     flying: int
     over: int
+    furthest: OperationRow | None
     operations: list[OperationTotals]
     operations_left_out: int
 
@@ -60,9 +60,8 @@ class Look(TypedDict):
 async def look_at(context: DebugContext) -> tuple[Look, HealthAnswer]:
     """Look at all that is cheap to look at, in one thread beside the event loop, and run the health checks."""
     limiter = default_limiter()
-    look, health = await asyncio.gather(
-        context.workers.run("overview", lambda: _look(context, limiter)), context.checks.report()
-    )
+    look = await context.workers.run("overview", lambda: _look(context, limiter))
+    health = await context.checks.report()  # not meanwhile: each check is a task, and there may be many
     return look, health.as_dict(context.masker)
 
 
@@ -70,8 +69,10 @@ def _look(context: DebugContext, limiter: object) -> Look:
     connections = _had(lambda: context.connections(limiter=limiter))
     pools = sorted(connections["pools"], key=_fullness) if connections else []
     left_out = connections["pools_left_out"] if connections else 0
-    flying = _had(context.operations) or []
-    operations = _totals(context)
+    flying = _had(context.in_flight) or []
+    over = [one for one in flying if one.age >= one.threshold]
+    furthest = max(over, key=lambda one: one.age - one.threshold, default=None)
+    operations, operations_left_out = _totals(context)
     return {
         "recorder": context.current_profiler().stats(),
         "cores": round(context.cpu.cores(), 3),
@@ -81,11 +82,12 @@ def _look(context: DebugContext, limiter: object) -> Look:
         "pools_left_out": left_out + max(0, len(pools) - _MOST_POOLS),
         "tasks": _had(lambda: context.tasks(limit=0)),
         "threads": _had(lambda: context.threads(limit=0)),
-        "in_flight": flying[:_MOST_IN_FLIGHT],
+        "in_flight": context.rows_of(flying[:_MOST_IN_FLIGHT]),
         "flying": len(flying),
-        "over": sum(one["age"] >= one["threshold"] for one in flying),
-        "operations": operations[:_MOST_OPERATIONS],
-        "operations_left_out": max(0, len(operations) - _MOST_OPERATIONS),
+        "over": len(over),
+        "furthest": None if furthest is None else context.rows_of([furthest])[0],
+        "operations": operations,
+        "operations_left_out": operations_left_out,
     }
 
 
@@ -102,13 +104,14 @@ def _fullness(pool: PoolReport) -> tuple[bool, int, float]:
     return pool["error"] is None, -(pool["waiting"] or 0), -(pool["saturation"] or 0.0)
 
 
-def _totals(context: DebugContext) -> list[OperationTotals]:
+def _totals(context: DebugContext) -> tuple[list[OperationTotals], int]:
+    """Return the first of them, and how many there are besides."""
     mask = context.masker.mask_text
     counts = context.current_profiler().rollups.counts().items()
     ranked = sorted(
         (item for item in counts if item[1].calls), key=lambda item: (-item[1].slow, -item[1].seconds)
     )
-    return [
+    shown: list[OperationTotals] = [
         {
             "name": mask(name),
             "category": mask(category),
@@ -118,5 +121,6 @@ def _totals(context: DebugContext) -> list[OperationTotals]:
             "seconds": of.seconds,
             "mean": of.seconds / of.calls,
         }
-        for (name, category), of in ranked
+        for (name, category), of in ranked[:_MOST_OPERATIONS]
     ]
+    return shown, len(ranked) - len(shown)

@@ -11,7 +11,7 @@ from typing import Final, cast
 
 import jinja2
 
-from profkit.debug.configuration.rows import rows_of, unit_of
+from profkit.debug.configuration.rows import unit_of
 from profkit.debug.tokens import token_command
 
 POLICY: Final = (
@@ -58,7 +58,6 @@ def _environment() -> jinja2.Environment:
         "seconds": seconds,
         "moment": moment,
         "kind": kind,
-        "rows": rows_of,
         "unit": unit_of,
         "size": size,
         "size_change": size_change,
@@ -111,7 +110,7 @@ def scalar(value: object, name: object = "") -> str:
 def size(value: int) -> str:
     """Return bytes: `812 B`, `1.4 KiB`, `65.9 MiB`, `2.31 GiB`."""
     for unit, digits, scale in (("GiB", 2, 2**30), ("MiB", 1, 2**20), ("KiB", 1, 2**10)):
-        if abs(value) >= scale:
+        if abs(value) >= scale * (1 - 0.5 / 10**4):  # 1024.0 of a unit are one of the next
             return f"{value / scale:.{digits}f} {unit}"
     return f"{value} B"
 
@@ -137,9 +136,9 @@ def counted(number: int, noun: str) -> str:
 
 def seconds(value: float) -> str:
     """Return a duration: `12 ms`, `1.24 s`, `3 min 05 s`, `2 h 04 min`."""
-    if value < 1:
+    if value < 0.9995:  # what is rounded to a second is one
         return f"{value * 1000:.3g} ms"
-    if value < 60:
+    if value < 59.995:
         return f"{value:.2f} s"
     minutes, rest = divmod(round(value), 60)
     if minutes < 60:

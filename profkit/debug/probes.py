@@ -62,7 +62,9 @@ def _handler(probe: Probe | None) -> Callable[[Call], Awaitable[Response]]:
     async def health(call: Call) -> Response:
         report = await call.context.checks.report(probe)
         data = report.as_dict(call.context.masker)
-        return await answer(call, data, "health.html", status=_code(report.status))
+        return await answer(
+            call, data, "health.html", status=_code(report.status), checks=len(data["checks"])
+        )
 
     return health
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from profkit.counts import Stats
 from profkit.debug.answers import answer
-from profkit.debug.context import DebugContext, OperationRow
+from profkit.debug.context import MOST_OPERATIONS, DebugContext, OperationRow
 from profkit.debug.forms import DOWNLOADS, FORMAT, rendered
 from profkit.debug.negotiation import HTML
 from profkit.debug.parameters import Parameters, choice, moment, number, text, whole
@@ -114,6 +114,7 @@ async def overview(call: Call) -> Response:
         filters=call.parameters.texts,
         most_pages=MAX_PAGES,
         unreadable=unreadable,
+        flying=len(context.current_profiler().registry) if len(flying) == MOST_OPERATIONS else len(flying),
     )
 
 
@@ -131,7 +132,7 @@ async def profile(call: Call) -> Response:
         data: OneProfile = {"profile": described}
         return await answer(call, data, "profile.html")
     page = await context.workers.run_alone(lambda: profile_page(found, context.masker), within=_PAGE_TIMEOUT)
-    shown: OneProfile = {"profile": page.profile}
+    shown: OneProfile = {"profile": {**page.profile, "children": []}}  # the view has them
     return await answer(call, shown, "profile.html", page=page, scripts=SCRIPTS, refreshable=False)
 
 

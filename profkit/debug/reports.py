@@ -10,6 +10,7 @@ from starlette.responses import Response
 from profkit.counts import Stats
 from profkit.debug.answers import answer
 from profkit.debug.configuration import ConfigurationReport
+from profkit.debug.configuration.rows import with_rows
 from profkit.debug.connections import ConnectionsReport
 from profkit.debug.negotiation import JSON
 from profkit.debug.notices import notices_of
@@ -94,14 +95,16 @@ async def index(call: Call) -> Response:
 async def config(call: Call) -> Response:
     """Settings, versions and how the process was started."""
     data = await call.context.workers.run("configuration", call.context.configuration)
-    return await answer(call, data, "config.html")
+    counts = {"distributions": len(data["distributions"]), "environment": len(data["environment"] or ())}
+    return await answer(call, data, "config.html", shown=lambda: with_rows(data), counts=counts)
 
 
 async def connections(call: Call) -> Response:
     """Sockets, file descriptors, threads, pools, and what is served now."""
     limiter = default_limiter()
     data = await call.context.workers.run("connections", lambda: call.context.connections(limiter=limiter))
-    return await answer(call, data, "connections.html")
+    pools = len(data["pools"]) + data["pools_left_out"]
+    return await answer(call, data, "connections.html", pools=pools)
 
 
 ROUTES = (

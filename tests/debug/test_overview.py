@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from profkit import PerformanceProfiler
 from profkit.debug import DiagnosticEndpoints, HealthChecker, TokenAuth
 from profkit.debug.context import DebugContext
 from profkit.debug.cpu import LEAST, CpuMeter
-from profkit.debug.notices import Notice, notices_of
+from profkit.debug.notices import MOST, Notice, notices_of
 from profkit.debug.overview import Look, look_at
 
 Headers = Callable[..., dict[str, str]]
@@ -79,8 +80,39 @@ def test_operations_over_their_threshold_stand_out(live_profiler: PerformancePro
         time.sleep(0.02)
         look, notices = seen(DebugContext(profiler=live_profiler, find_pools=False))
     assert (look["flying"], look["over"]) == (2, 2)
-    assert "2 operations are over the threshold; the oldest in flight, import, for" in texts(notices)
+    assert "2 operations are over their thresholds, furthest of them import, which has run for" in texts(
+        notices
+    )
     assert notices[0].page == "profile"
+
+
+def test_the_furthest_over_is_named_not_the_oldest(live_profiler: PerformanceProfiler) -> None:
+    live_profiler.set_threshold(60.0)
+    live_profiler.set_threshold(0.01, "short")
+    with live_profiler.operation("long"), live_profiler.operation("short"):
+        time.sleep(0.05)
+        look, notices = seen(DebugContext(profiler=live_profiler, find_pools=False))
+    assert [one["name"] for one in look["in_flight"]] == ["long", "short"]
+    assert texts(notices).startswith("One operation is over its threshold: short, which has run for")
+
+
+def test_all_in_flight_are_counted_and_few_are_shown(live_profiler: PerformanceProfiler) -> None:
+    live_profiler.set_threshold(60.0)
+    with ExitStack() as stack:
+        for _ in range(250):
+            stack.enter_context(live_profiler.operation("one of many"))
+        look, _ = seen(DebugContext(profiler=live_profiler, find_pools=False))
+    assert (look["flying"], len(look["in_flight"])) == (250, 5)
+
+
+def test_more_sentences_than_one_reads_are_counted(live_profiler: PerformanceProfiler) -> None:
+    live_profiler.activate()
+    checks = HealthChecker()
+    for number in range(30):
+        checks.add(f"check {number}", lambda: False)
+    _, notices = seen(DebugContext(profiler=live_profiler, find_pools=False, checks=checks))
+    assert len(notices) == MOST + 1, texts(notices)
+    assert notices[-1] == Notice("And 10 more.", "health")
 
 
 def test_names_are_masked(live_profiler: PerformanceProfiler) -> None:

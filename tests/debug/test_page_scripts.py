@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from profkit import PerformanceProfiler
-from profkit.debug import DiagnosticEndpoints, FailureLimits, TokenAuth
+from profkit.debug import DiagnosticEndpoints, FailureLimits, HealthChecker, TokenAuth
 
 Serve = Callable[..., AbstractContextManager[httpx.Client]]
 CONFIG = {
@@ -158,6 +158,67 @@ def test_a_refusal_is_said_and_what_there_is_stays(page: Page, debug: str, statu
     assert column(page, 1) == before
     # Asking again does not help who is not known.
     assert page.locator("#refresh-every").input_value() == ("0" if status == 401 else "60")
+
+
+def test_a_process_that_is_no_longer_well_is_shown_though_it_answers_503(
+    page: Page, token_auth: TokenAuth, live_profiler: PerformanceProfiler, serve: Serve
+) -> None:
+    well = [True]
+    checks = HealthChecker(keep=0).add("database", lambda: well[0])
+    endpoints = DiagnosticEndpoints(auth=token_auth, profiler=live_profiler, checks=checks, find_pools=False)
+    with serve(Starlette(routes=[Mount("/debug", endpoints)])) as client:
+        page.goto(f"{client.base_url}/debug/health")
+        assert page.locator("#live .figure").inner_text() == "healthy"
+        well[0] = False
+        page.get_by_role("button", name="Refresh").click()
+        expect(page.locator("#live .figure")).to_have_text("unhealthy")
+        expect(page.locator("#refresh-said")).to_contain_text("as of")
+
+
+def test_enter_in_a_filter_does_nothing_else(page: Page, debug: str) -> None:
+    asked: list[str] = []
+    page.goto(f"{debug}memory")
+    page.on("request", lambda request: asked.append(request.method))
+    box = page.get_by_label("Show only rows with this text: types")
+    box.fill("dict")
+    box.press("Enter")
+    page.wait_for_timeout(300)
+    assert "POST" not in asked
+
+
+def test_a_table_stays_scrolled_and_the_focus_on_what_it_was_on(
+    page: Page, debug: str, live_profiler: PerformanceProfiler
+) -> None:
+    page.set_viewport_size({"width": 375, "height": 700})
+    began, end = threading.Event(), threading.Event()
+
+    def work(name: str, until: threading.Event) -> None:
+        with live_profiler.operation(name, threshold=60):
+            began.set()
+            until.wait(60)
+
+    first = threading.Event()
+    threads = [
+        threading.Thread(target=work, args=("oldest", first)),
+        threading.Thread(target=work, args=("next", end)),
+    ]
+    for thread in threads:
+        began.clear()
+        thread.start()
+        assert began.wait(10)
+    page.goto(f"{debug}profile")
+    page.locator("summary", has_text="next").click()
+    page.locator("summary", has_text="next").focus()
+    page.locator("#live .wide").first.evaluate("box => { box.scrollLeft = 90; }")
+    first.set()
+    threads[0].join()
+    page.evaluate("document.getElementById('refresh').requestSubmit()")
+    expect(page.locator("#live summary", has_text="oldest")).to_have_count(0)
+    assert page.evaluate("document.activeElement.textContent") == "next"
+    assert page.locator("#live .wide").first.evaluate("box => box.scrollLeft") == 90
+    assert page.locator("#live details[open] summary").inner_text() == "next"
+    end.set()
+    threads[1].join()
 
 
 def test_a_process_that_is_gone_is_said(page: Page, debug: str) -> None:

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 
 from profkit import PerformanceProfiler
 from profkit.debug import DiagnosticEndpoints, TokenAuth
-from profkit.debug.pages import Pages, kind, moment, scalar, seconds
+from profkit.debug.pages import Pages, kind, moment, scalar, seconds, size
 from profkit_storage.ulid import new_ulid
 
 Headers = Callable[..., dict[str, str]]
@@ -31,7 +31,10 @@ HOSTILE = "\"'><script>document.title='owned'</script>{{ 7*7 }}<img src=x onerro
         (0.0, "0 ms"),
         (0.0123, "12.3 ms"),
         (1.234, "1.23 s"),
-        (59.999, "60.00 s"),
+        (0.9994, "999 ms"),
+        (0.9996, "1.00 s"),
+        (59.99, "59.99 s"),
+        (59.999, "1 min 00 s"),
         (185, "3 min 05 s"),
         (7440, "2 h 04 min"),
     ],
@@ -58,6 +61,21 @@ def test_durations_read_well(value: float, text: str) -> None:
 )
 def test_values_read_well(value: object, name: str, text: str) -> None:
     assert scalar(value, name) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (1_048_575, "1.0 MiB"),
+        (3 * 2**30, "3.00 GiB"),
+        (-2048, "-2.0 KiB"),
+    ],
+)
+def test_sizes_read_well(value: int, text: str) -> None:
+    assert size(value) == text
 
 
 def test_a_value_is_shown_by_its_kind() -> None:

@@ -383,3 +383,7 @@ def test_a_very_deep_stack_is_drawn_in_parts(shown, make_profile):
     assert page.locator("[data-box]").count() == 501
     page.locator('[data-box="500"]').dispatch_event("click")
     assert page.locator("[data-box]").count() == 60 + 501
+    page.locator('[data-box="500"]').focus()
+    page.keyboard.press("Home")  # whose box is not drawn: it is far above
+    assert page.evaluate("document.activeElement.dataset.box") == "0"
+    assert page.locator("[data-box]").count() == 501

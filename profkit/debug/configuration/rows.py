@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple, cast
 
 from profkit.config import Settings
-from profkit.debug.configuration.report import SettingsReport
+from profkit.debug.configuration.report import ConfigurationReport, SettingsReport
 from profkit.debug.configuration.sources import Setting
 
 _WORDS = {
@@ -48,6 +48,18 @@ def rows_of(report: SettingsReport) -> list[Row]:
     if isinstance(values, dict):
         return list(_rows(cast("dict[str, object]", values), "", report["settings"]))
     return [] if values is None else [Row("", values, report["type"] or "", _WORDS["unknown"])]
+
+
+def with_rows(report: ConfigurationReport) -> dict[str, object]:
+    """Return the report for a page: settings as `rows` instead, from all of them, before anything is left out."""
+
+    def shown(settings: SettingsReport | None) -> dict[str, object] | None:
+        if settings is None:
+            return None
+        rows = [row._asdict() for row in rows_of(settings)]
+        return {"type": settings["type"], "error": settings["error"], "rows": rows}
+
+    return {**report, "application": shown(report["application"]), "profkit": shown(report["profkit"])}
 
 
 def _rows(values: Mapping[str, object], above: str, settings: Mapping[str, Setting]) -> Iterator[Row]:

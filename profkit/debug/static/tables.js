@@ -19,7 +19,7 @@
       const state = chosen.get(key) ?? { column: -1, descending: false, filter: "" };
       chosen.set(key, state);
       sortable(table, headings, rows, state);
-      if (rows.length >= LONG) filterable(table, rows, state, key);
+      if (rows.length >= LONG || state.filter) filterable(table, rows, state, key);
     }
   }
 
@@ -27,7 +27,7 @@
     const cell = row.cells[column];
     if (!cell) return "";
     const exact = cell.dataset.value ?? cell.querySelector("[data-value]")?.dataset.value;
-    return exact ?? cell.textContent.trim();
+    return exact ?? cell.textContent.trim().replaceAll("\u202f", ""); // thousands are apart
   }
 
   const isNumber = (text) => text !== "" && Number.isFinite(Number(text));
@@ -105,6 +105,8 @@
       said.textContent = words.length ? `${shown} of ${rows.length}` : "";
     }
 
+    // In a form Enter would press its first button.
+    input.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
     input.addEventListener("input", () => {
       state.filter = input.value;
       apply();

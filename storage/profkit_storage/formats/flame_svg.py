@@ -54,7 +54,7 @@ def drawn(boxes: Sequence[Box], width: int) -> str:
 
 def in_seconds(value: float) -> str:
     """Return seconds as they are read: `2.31 s`, `45.2 ms`."""
-    return f"{value:,.2f} s" if value >= 1 else f"{value * 1000:.3g} ms"
+    return f"{value:,.2f} s" if value >= 0.9995 else f"{value * 1000:.3g} ms"
 
 
 def figure(seconds: float) -> tuple[str, float]:

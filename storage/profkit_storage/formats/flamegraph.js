@@ -127,7 +127,7 @@
 
   // A box that is too narrow to be drawn is zoomed into, with its caller if that is enough.
   function focus(box) {
-    for (const wider of [parents[box], box]) {
+    for (const wider of [Math.max(0, parents[box]), box]) {
       if (drawn.has(box)) break;
       zoomed = wider;
       active = box;
