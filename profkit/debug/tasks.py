@@ -74,6 +74,18 @@ class TaskAges:
         return now - (seen if owner is None else min(seen, owner.started)), False
 
 
+class _Waited(NamedTuple):
+    """What a task waits for: words, and names that are masked one by one, as together they read otherwise."""
+
+    words: str
+    names: tuple[str, ...] = ()
+    more: str = ""
+
+    def masked(self, mask: Mask) -> str:
+        """Return it as it is shown."""
+        return f"{self.words}{', '.join(map(mask, self.names))}{self.more}"
+
+
 class _Seen(NamedTuple):
     """What a task is at the moment: texts, not masked yet, and a weak reference.
 
@@ -88,7 +100,7 @@ class _Seen(NamedTuple):
     operation: Operation | None
     age: float
     exact: bool
-    waits_for: str
+    waits_for: _Waited
     timer: float | None
     limit: float | None
 
@@ -163,7 +175,7 @@ def _see(  # noqa: PLR0917 - one call
         state,
         owner,
         *ages.of(task, owner, now),
-        "" if runs else _waits_for(waiter),
+        _Waited("") if runs else _waits_for(waiter),
         timer,
         due.get(id(task)),
     )
@@ -223,7 +235,7 @@ def _row(seen: _Seen, stack: list[str], masker: Masker, mask: Mask) -> TaskRow:
         "state": seen.state,
         "age": round(seen.age, 3),
         "age_is": "exact" if seen.exact else "at least",
-        "waits_for": _described(seen, stack, mask(seen.waits_for)),
+        "waits_for": _described(seen, stack, seen.waits_for.masked(mask)),
         "operation": None if operation is None else mask(operation.tally.name),
         "request_id": mask_id(request.request_id, masker) if request else None,
         "stack": stack,
@@ -245,15 +257,15 @@ def _described(seen: _Seen, stack: list[str], what: str) -> str:
     )
 
 
-def _waits_for(waiter: Any) -> str:  # noqa: ANN401 - a future of any kind
+def _waits_for(waiter: Any) -> _Waited:  # noqa: ANN401 - a future of any kind
     if waiter is None or waiter.done():
-        return "its turn"
+        return _Waited("its turn")
     if isinstance(waiter, asyncio.Task):
-        return f"task {waiter.get_name()}"
+        return _Waited("task ", (waiter.get_name(),))
     gathered = getattr(waiter, "_children", None)
     if isinstance(gathered, list):
         children = cast("list[object]", gathered)
         pending = [one.get_name() for one in children if isinstance(one, asyncio.Task) and not one.done()]
-        named = ", ".join(pending[:_MOST_NAMED]) + (", ..." if len(pending) > _MOST_NAMED else "")
-        return f"{len(pending)} of {len(children)} tasks: {named}"
-    return "a future"
+        more = ", ..." if len(pending) > _MOST_NAMED else ""
+        return _Waited(f"{len(pending)} of {len(children)} tasks: ", tuple(pending[:_MOST_NAMED]), more)
+    return _Waited("a future")

@@ -98,6 +98,7 @@ def test_slow_greenlets_are_seen_while_they_are_suspended_and_others_run(head: s
     for one in found:
         seconds = one["seconds"]
         assert 0.6 < one["wall"] < 3
+        assert {"spin", "query", "slow", "waiting"} <= seconds.keys()
         assert seconds["spin"] == pytest.approx(0.1, abs=0.08)
         assert seconds["query"] > 0.38
         assert seconds["slow"] > 0.9 * one["wall"]

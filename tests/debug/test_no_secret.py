@@ -22,7 +22,7 @@ import psutil
 import pydantic
 import pytest
 import sqlalchemy.pool
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
@@ -269,6 +269,7 @@ SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 SEEDS = (Phase.explicit, Phase.generate)  # a seed has nothing to be made smaller
 
 
+@example(884010954503)  # names of tasks that were masked together, one with a quote in the other's secret
 @settings(max_examples=6, deadline=None, suppress_health_check=SLOW, phases=SEEDS)
 @given(st.integers(0, 2**64))
 def test_no_route_and_no_log_record_tells_a_secret(records: list[logging.LogRecord], seed: int) -> None:
