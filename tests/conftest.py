@@ -35,8 +35,17 @@ BY_THE_CLOCK = Path(__file__).parent / "capture"
 """Tests that hold what a sampler saw against a clock, on a machine that others use too."""
 
 
+_DEBUG = Path(__file__).parent / "debug"
+LOOK_AT_ALL = {
+    _DEBUG / f"test_{name}.py"
+    for name in ("backrefs", "memory_routes", "memory", "memory_jobs", "schemathesis")
+}
+"""Files whose tests look at every object of the process: 8 s each after 5,000 other tests, 2 before them."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Such a test has a second try, and is named if it needs it; what raises anything else has none."""
+    """What looks at every object comes first. A test by the clock has a second try, named if it needs it."""
+    items.sort(key=lambda item: item.path not in LOOK_AT_ALL)
     for item in items:
         if BY_THE_CLOCK in item.path.parents:
             item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=["AssertionError"]))
@@ -213,7 +222,7 @@ def postgres() -> Iterator[str]:
             programs / "postgres", "-D", directory / "data", "-p", str(port), "-c", "listen_addresses=127.0.0.1",
             "-c", f"unix_socket_directories={directory}", "-c", "fsync=off", "-c", "max_connections=60",
         ]  # fmt: skip
-        with _running(command, port, directory / "log", signal.SIGQUIT, cwd=directory, **as_user):
+        with running(command, port, directory / "log", signal.SIGQUIT, cwd=directory, **as_user):
             yield f"postgresql://tester:{POSTGRES_PASSWORD}@127.0.0.1:{port}/postgres"
 
 
@@ -229,7 +238,7 @@ def redis_server() -> Iterator[str]:
             found, "--port", str(port), "--bind", "127.0.0.1", "--requirepass", REDIS_PASSWORD, "--save", "",
             "--appendonly", "no", "--daemonize", "no", "--dir", name,
         ]  # fmt: skip
-        with _running(command, port, Path(name) / "log", signal.SIGKILL):
+        with running(command, port, Path(name) / "log", signal.SIGKILL):
             yield f"redis://:{REDIS_PASSWORD}@127.0.0.1:{port}/0"
 
 
@@ -241,7 +250,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def _running(
+def running(
     command: Sequence[str | Path], port: int, log: Path, ending: signal.Signals, **options: Any
 ) -> Iterator[None]:
     """Run a server, from when it takes connections."""

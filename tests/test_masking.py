@@ -67,7 +67,8 @@ def test_a_number_under_a_secret_key_is_hidden(number: float) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("tokens", 812), ("max_tokens", "4096"), ("prompt_tokens", 12), ("token_count", 3), ("password_min_length", 8),
+        ("tokens", 812), ("time_to_first_token", 0.8), ("max_tokens", "4096"), ("prompt_tokens", 12),
+        ("token_count", 3), ("password_min_length", 8),
         ("token_ttl", "60s"), ("token_url", "https://login.example/oauth"), ("SECRET_FILE", "/run/secrets/db"),
         ("PWD", "/srv/app"), ("SSH_AUTH_SOCK", "/tmp/agent.sock"), ("cache_key", "user:1"), ("primary_key", "id"),
         ("author", "Jane"), ("bypass", "yes"), ("compass", "north"), ("monkey", "chimp"), ("tokenizer", "bpe"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 
 import orjson
 from starlette.requests import Request
@@ -34,6 +35,11 @@ def base_of(request: Request) -> str:
     return "../" * (path.removeprefix(root).count("/") - 1) or "./"
 
 
+def json_answer(call: Call, data: Mapping[str, object], status: int = 200) -> Response:
+    """Return the data with the process's name."""
+    return Response(to_json({"answered_by": call.context.process(), **data}), status, media_type=JSON)
+
+
 async def answer(
     call: Call,
     data: Mapping[str, object],
@@ -47,9 +53,9 @@ async def answer(
 
     `shown` makes what the page has instead of the data; `more` is for the page alone, and never cut.
     """
-    process = call.context.process()
     if call.wants == JSON:
-        return Response(to_json({"answered_by": process, **data}), status, media_type=JSON)
+        return json_answer(call, data, status)
+    process = call.context.process()
 
     def render() -> str:
         part, shortened = excerpt(data if shown is None else shown())
@@ -76,6 +82,7 @@ def problem_answer(request: Request, problem: Problem, context: DebugContext, pa
     process = context.process() if known else None
     if known and preferred(request.headers.get("accept", ""), (JSON, HTML)) == HTML:
         values = {"base": base_of(request), "menu": MENU, "process": process, "problem": problem}
+        values["phrase"] = HTTPStatus(problem.status).phrase
         values["principal"] = request.scope[PRINCIPAL_KEY]
         return _page(pages.render("problem.html", values), problem.status, problem.headers)
     error: ErrorAnswer = {"error": {"status": problem.status, "message": problem.message}}

@@ -7,7 +7,7 @@ from typing import Annotated, TypedDict
 
 from starlette.responses import Response
 
-from profkit.debug.answers import answer
+from profkit.debug.answers import json_answer
 from profkit.debug.forms import FORMAT, FORMS, rendered
 from profkit.debug.negotiation import HTML
 from profkit.debug.parameters import number
@@ -70,7 +70,7 @@ async def capture(call: Call) -> Response:
         "links": links,
         "profile": described,
     }
-    return await answer(call, data, "report.html")
+    return json_answer(call, data)
 
 
 ROUTES = (

@@ -114,6 +114,8 @@ class DebugContext:
     pool_reader: PoolReader = field(default_factory=PoolReader)
     recent: deque[Profile] = field(default_factory=lambda: deque[Profile](maxlen=_RECENT))
     """The last captures asked for here: they can be looked at before, or without, a store having them."""
+    own_operations: set[str] = field(default_factory=set[str])
+    """Names of the requests for these routes, as the profiler counts them."""
     asking: Asking = field(default_factory=Asking)
     cpu: CpuMeter = field(default_factory=CpuMeter)
 
@@ -163,6 +165,7 @@ class DebugContext:
 
     def tasks(self, *, state: str | None = None, name: str | None = None, limit: int = 200) -> TasksReport:
         """Return every asyncio task with its await chain: of a state, or with a text in its name."""
+        name_live_requests()
         return tasks_report(
             self.current_profiler(), self.task_ages, masker=self.masker, state=state, name=name, limit=limit
         )
@@ -171,6 +174,7 @@ class DebugContext:
         self, *, state: str | None = None, name: str | None = None, limit: int = 200
     ) -> ThreadsReport:
         """Return every thread with its stack: of a state, or with a text in its name."""
+        name_live_requests()
         return threads_report(
             self.current_profiler(), masker=self.masker, state=state, name=name, limit=limit
         )

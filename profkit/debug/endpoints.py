@@ -180,7 +180,7 @@ def _as_problem(error: Exception) -> Problem:
         return error
     if isinstance(error, HTTPException):
         return (
-            not_found()
+            not_found("There is nothing here: the index, the first page, lists what there is.")
             if error.status_code == 404
             else Problem(error.status_code, "This cannot be answered.")
         )

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from profkit import operations
+from profkit import live_requests, operations
 from profkit.debug.admission import Admission
 from profkit.debug.answers import problem_answer
 from profkit.debug.auth import Auth, Principal
@@ -68,7 +68,7 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Never raises an `Exception` into the application it is mounted in."""
-        _leave_unwatched()
+        operation = _left_unwatched()
         visit = _Visit(scope, send, self._context)
         try:
             await self._serve(visit, scope, receive)
@@ -82,6 +82,8 @@ class Gate:
                 await Response("Internal Server Error", 500)(scope, receive, visit.send)
         finally:
             visit.write()
+            if operation is not None:
+                visit.note(operation)
 
     async def _serve(self, visit: _Visit, scope: Scope, receive: Receive) -> None:
         if _has_too_large_head(scope):
@@ -142,10 +144,13 @@ class Gate:
         await response(scope, receive, visit.send)
 
     async def _refuse(self, visit: _Visit, scope: Scope, receive: Receive, wait: int) -> None:
+        headers = HTTPConnection(scope).headers
+        given = any(name in headers for name in self._auth.credentials)
+        why = "These credentials are not known here, or no longer good. " if given else ""
         if wait:
             problem = Problem(429, "Too many attempts.", {"retry-after": str(wait)})
         else:
-            problem = Problem(401, "Give a token: Authorization: Bearer, or as the password of Basic.")
+            problem = Problem(401, f"{why}Give a token: Authorization: Bearer, or as the password of Basic.")
         response = problem_answer(Request(scope), problem, self._context, self._pages)
         if not wait:
             for challenge in _CHALLENGES:
@@ -186,6 +191,7 @@ class _Visit:
         self._context = context
         # As asked for; routing changes the scope.
         self._path = str(scope["path"])
+        self._mount = str(scope.get("root_path", "")).removeprefix(str(scope.get("app_root_path", "")))
         self._began = monotonic()
         self.status: int | None = None
         self.failed = False
@@ -227,6 +233,13 @@ class _Visit:
         line = " ".join(f"{name}={value!a}" for name, value in fields.items())
         audit.log(logging.WARNING if refused else logging.INFO, "%s", line, extra={"audit": fields})
 
+    def note(self, operation: operations.Operation) -> None:
+        """Note what the request's operation is named by, if that is a route of these."""
+        name = live_requests.name_of(operation)
+        path = name.partition(" ")[2]
+        if self._mount and (path == self._mount or path.startswith(f"{self._mount}/")):
+            self._context.own_operations.add(operations.named(name))
+
     def _process(self) -> dict[str, str]:
         if self.principal is None:
             return {}
@@ -235,11 +248,10 @@ class _Visit:
         return {"x-profkit-process": "".join(letter for letter in value if letter.isprintable())}
 
 
-def _leave_unwatched() -> None:
+def _left_unwatched() -> operations.Operation | None:
     """Keep the request's own operation, if there is one, from becoming a profile: a capture is slow on purpose."""
     operation = operations.current.get()
-    if operation is not None:
-        operation.discard()
+    return None if operation is None else operation.discard()
 
 
 async def answer_404(scope: Scope, receive: Receive, send: Send) -> None:

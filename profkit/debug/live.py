@@ -7,7 +7,7 @@ from typing import Annotated, TypedDict
 
 from starlette.responses import Response
 
-from profkit.debug.answers import answer
+from profkit.debug.answers import answer, json_answer
 from profkit.debug.negotiation import HTML
 from profkit.debug.parameters import flag, number, or_word, text
 from profkit.debug.problems import Problem
@@ -77,7 +77,7 @@ async def change(call: Call) -> Response:
     audit.warning("changed: %s", line, extra={"audit": fields})
     if call.wants == HTML:
         return Response(status_code=303, headers={"location": "settings"})
-    return await answer(call, _settings(call), "settings.html", inputs=_INPUTS, refreshable=False)
+    return json_answer(call, _settings(call))
 
 
 def _settings(call: Call) -> LiveSettings:

@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 from profkit.debug.connections import ConnectionsReport
 from profkit.debug.overview import Look
-from profkit.debug.pages import seconds
 from profkit.debug.pools import PoolReport
 from profkit.debug.results import Health, HealthAnswer
+from profkit_storage.formats.durations import in_seconds
 
 FULL: Final = 0.9
 """The share of a pool, of file descriptors or of the host's memory from which on it is said to be nearly used up."""
@@ -62,7 +62,7 @@ def _of_operations(look: Look) -> Iterator[Notice]:
     worst = look["furthest"]
     if worst is None:
         return
-    runs = f"{worst['name']}, which has run for {seconds(worst['age'])}"
+    runs = f"{worst['name']}, which has run for {in_seconds(worst['age'])}"
     if look["over"] == 1:
         yield Notice(f"One operation is over its threshold: {runs}.", "profile")
     else:

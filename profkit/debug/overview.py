@@ -38,7 +38,8 @@ class Look(TypedDict):
 
     `cores` is the CPU it uses, since the last look. `in_flight` are the oldest, `flying` counts all of them and `over`
     those over their threshold, of which one is the `furthest`. `operations` are those with most slow calls, then with
-    most seconds. Of tasks and threads only the counts are there; `pools` are the fullest.
+    most seconds, without requests for these routes. Of tasks and threads only the counts are there; `pools` are the
+    fullest.
     """
 
     recorder: Stats
@@ -105,11 +106,12 @@ def _fullness(pool: PoolReport) -> tuple[bool, int, float]:
 
 
 def _totals(context: DebugContext) -> tuple[list[OperationTotals], int]:
-    """Return the first of them, and how many there are besides."""
+    """Return the first of the application's, and how many there are besides."""
     mask = context.masker.mask_text
     counts = context.current_profiler().rollups.counts().items()
     ranked = sorted(
-        (item for item in counts if item[1].calls), key=lambda item: (-item[1].slow, -item[1].seconds)
+        (item for item in counts if item[1].calls and item[0][0] not in context.own_operations),
+        key=lambda item: (-item[1].slow, -item[1].seconds),
     )
     shown: list[OperationTotals] = [
         {

@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, cast
 
 import jinja2
+from markupsafe import Markup, escape
 
 from profkit.debug.configuration.rows import unit_of
 from profkit.debug.tokens import token_command
+from profkit_storage.formats.durations import in_seconds
+from profkit_storage.formats.names import writable_lines
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -21,10 +23,7 @@ POLICY: Final = (
 """The Content-Security-Policy of a page: nothing inline, nothing of another host."""
 
 _BYTES = re.compile(r"(?:rss|vms|uss|pss|shared|swap)(?:_before|_after)?|\w*bytes")
-_TURNS = str.maketrans(
-    dict.fromkeys(map(chr, [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]), "\N{REPLACEMENT CHARACTER}")
-)
-"""Characters that turn the order of what follows them: a name could be read as another."""
+_PARTS = re.compile(r"(?<=[._/:])(?=\w)")
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -47,20 +46,21 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-        finalize=_in_order,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
     )
     filters: dict[str, Callable[..., object]] = {
+        "breakable": breakable,
         "label": label,
         "scalar": scalar,
-        "seconds": seconds,
-        "moment": moment,
+        "seconds": in_seconds,
         "kind": kind,
         "unit": unit_of,
         "size": size,
         "size_change": size_change,
+        "count": count,
         "counted": counted,
         "count_change": count_change,
         "token_command": token_command,
@@ -71,8 +71,14 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _in_order(value: object) -> object:
-    return value.translate(_TURNS) if type(value) is str else value  # markup is a subclass
+def _shown(value: object) -> object:
+    """Return a text without what is no letter, or turns the order of others: it could be read as another."""
+    return writable_lines(value) if type(value) is str else value  # markup is a subclass
+
+
+def breakable(name: str) -> Markup:
+    """Return a name that may be broken where it has parts, after a dot, a slash or an underscore."""
+    return Markup("<wbr>").join(map(escape, _PARTS.split(writable_lines(name))))
 
 
 def kind(value: object) -> str:
@@ -93,7 +99,10 @@ def label(name: object) -> str:
 
 
 def scalar(value: object, name: object = "") -> str:
-    """Return a value as text: thousands apart, no more digits of a float than are of use, bytes in MiB."""
+    """Return a value as text: no more digits of a float than are of use, bytes in MiB, large numbers with commas.
+
+    So that a port or an id stays as it is written; what is counted is a `count`.
+    """
     if value is None:
         return "\N{EN DASH}"
     if isinstance(value, bool):
@@ -101,10 +110,15 @@ def scalar(value: object, name: object = "") -> str:
     if isinstance(value, int):
         if _BYTES.fullmatch(str(name)) and abs(value) >= 1024:
             return size(value)
-        return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}") if abs(value) >= 100_000 else str(value)
+        return f"{value:,}" if abs(value) >= 100_000 else str(value)
     if isinstance(value, float):
         return scalar(int(value), name) if value.is_integer() and abs(value) < 1e15 else f"{value:.6g}"
     return str(value)
+
+
+def count(value: object) -> str:
+    """Return how many there are, thousands apart; what is no whole number as `scalar` does."""
+    return f"{value:,}" if type(value) is int else scalar(value)
 
 
 def size(value: int) -> str:
@@ -122,7 +136,7 @@ def size_change(value: int) -> str:
 
 def count_change(value: int) -> str:
     """Return by how many something is more, or less: `+12`."""
-    return f"{_sign(value)}{scalar(abs(value))}"
+    return f"{_sign(value)}{count(abs(value))}"
 
 
 def _sign(value: int) -> str:
@@ -131,22 +145,4 @@ def _sign(value: int) -> str:
 
 def counted(number: int, noun: str) -> str:
     """Return `1 task`, `2 tasks`, `no tasks`."""
-    return f"{scalar(number) if number else 'no'} {noun}{'' if number == 1 else 's'}"
-
-
-def seconds(value: float) -> str:
-    """Return a duration: `12 ms`, `1.24 s`, `3 min 05 s`, `2 h 04 min`."""
-    if value < 0.9995:  # what is rounded to a second is one
-        return f"{value * 1000:.3g} ms"
-    if value < 59.995:
-        return f"{value:.2f} s"
-    minutes, rest = divmod(round(value), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min"
-
-
-def moment(nanoseconds: int) -> str:
-    """Return a time of day in UTC, to the second, from nanoseconds since the epoch."""
-    return datetime.fromtimestamp(nanoseconds / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return f"{count(number) if number else 'no'} {noun}{'' if number == 1 else 's'}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar, cast
 
 from starlette.datastructures import QueryParams
@@ -21,6 +21,15 @@ _MAX_SHOWN = 60
 _WHOLE = re.compile(r"([0-9]{1,9})(?:\.0{1,9})?")
 """2.0 is whole too: so JSON Schema has it, and so some clients write it."""
 _NUMBER = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
+
+_AGE = re.compile(r"([0-9]{1,5})([smhdw])")
+_UNITS = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,17 +143,22 @@ def flag(name: str, description: str) -> Parameter[bool | None]:
 
 
 def moment(name: str, description: str) -> Parameter[datetime | None]:
-    """Return one that is a date, or a date and time of ISO 8601, UTC unless it says otherwise."""
+    """Return one that is a date, a date and time of ISO 8601 (UTC unless it says otherwise), or how long ago."""
 
     def read(text: str) -> datetime:
+        age = _AGE.fullmatch(text)
+        if age is not None:
+            return datetime.now(UTC) - int(age[1]) * _UNITS[age[2]]
         found = datetime.fromisoformat(text)
         try:
             return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
         except OverflowError:
             raise ValueError from None
 
-    schema = {"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time"}]}
-    return Parameter(name, description, None, "a date as 2026-03-14 or 2026-03-14T15:00", schema, read)
+    forms = [{"format": "date"}, {"format": "date-time"}, {"pattern": f"^{_AGE.pattern}$"}]
+    schema = {"type": "string", "anyOf": forms}
+    allowed = "a date as 2026-03-14 or 2026-03-14T15:00, or how long ago as 90m, 24h or 7d"
+    return Parameter(name, description, None, allowed, schema, read)
 
 
 def or_word(parameter: Parameter[T], word: W) -> Parameter[T | W]:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from profkit.debug.masked import masked, shortened
-from profkit.debug.pages import seconds
 from profkit.debug.summary import ProfileSummary, summary
 from profkit.masking import Masker
 from profkit_storage import Profile, Trigger
+from profkit_storage.formats.durations import in_seconds
 from profkit_storage.formats.view import view_of
 
 MAX_BOXES = 6_000
@@ -25,6 +25,7 @@ _TRIGGERS = {
     Trigger.STALLED: "stalled: it was over its threshold and had not ended",
     Trigger.CONTROL: "control: chosen by chance, to compare slow ones with",
 }
+_PLURALS = {"task or thread": "tasks or threads"}
 
 
 class ProfilePage(NamedTuple):
@@ -39,7 +40,7 @@ class ProfilePage(NamedTuple):
 def profile_page(profile: Profile, masker: Masker) -> ProfilePage:
     """Return the page's content, masked, and bounded whatever the profile holds."""
     shown = shortened(masked(profile, masker))
-    view = view_of(shown, limit=MAX_BOXES, size=MAX_DATA)
+    view = view_of(shown, limit=MAX_BOXES, size=MAX_DATA, hottest=False)  # the summary has them
     return ProfilePage(
         summary(shown, masker),
         {name: text for name, text in _facts(shown).items() if text},
@@ -50,16 +51,16 @@ def profile_page(profile: Profile, masker: Masker) -> ProfilePage:
 
 def _facts(profile: Profile) -> dict[str, str]:
     whole = profile.trigger is Trigger.MANUAL
-    cpu = "" if profile.cpu is None else seconds(profile.cpu)
+    cpu = "" if profile.cpu is None else in_seconds(profile.cpu)
     return {
         "category": profile.category,
         "status": profile.status.value,
         "kept because": _TRIGGERS[profile.trigger],
-        "wall": seconds(profile.wall),
+        "wall": in_seconds(profile.wall),
         "CPU": f"{cpu} of all threads" if cpu and whole else cpu or "there is no clock for it",
-        "threshold": "" if whole else seconds(profile.threshold),
+        "threshold": "" if whole else in_seconds(profile.threshold),
         "stands for": _stands_for(profile),
-        "stood still": f"{seconds(profile.paused)} between its steps" if profile.paused else "",
+        "stood still": f"{in_seconds(profile.paused)} between its steps" if profile.paused else "",
         "request id": profile.request_id,
         "trace id": profile.trace_id,
         "span id": profile.span_id,
@@ -83,24 +84,24 @@ def _sampling(profile: Profile) -> dict[str, str]:
     how = profile.sampling
     looks = f"{how.ticks:,}"
     if how.ticks and profile.wall > 0:
-        looks += f", one in {seconds(profile.wall / how.ticks)} on average"
+        looks += f", one in {in_seconds(profile.wall / how.ticks)} on average"
     share = f", {100 * how.sampler_cpu / profile.wall:.2g} % of its seconds" if profile.wall > 0 else ""
     return {
         "engine": "watchdog: looked at from outside" if how.engine == "watchdog" else how.engine,
         "looks": looks,
-        "asked for": f"one in {seconds(how.interval)}",
-        "cost of looking": f"{seconds(how.sampler_cpu)} CPU{share}",
-        "not observed": seconds(how.unobserved) if how.unobserved else "nothing",
+        "asked for": f"one in {in_seconds(how.interval)}",
+        "cost of looking": f"{in_seconds(how.sampler_cpu)} CPU{share}",
+        "not observed": in_seconds(how.unobserved) if how.unobserved else "nothing",
         "dropped": f"{how.dropped_children:,} operations inside it, the shortest"
         if how.dropped_children
         else "nothing",
         "kept": ", ".join(
-            f"{number:,} {noun}"
+            f"{number:,} {noun if number == 1 else _PLURALS.get(noun, f'{noun}s')}"
             for number, noun in (
-                (len(profile.samples), "samples"),
-                (len(profile.nodes), "places"),
-                (len(profile.children), "operations"),
-                (len(profile.branches), "tasks or threads"),
+                (len(profile.samples), "sample"),
+                (len(profile.nodes), "place"),
+                (len(profile.children), "operation"),
+                (len(profile.branches), "task or thread"),
             )
             if number
         )

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, NamedTuple, TypedDict, TypeVar
 from starlette.responses import Response
 
 from profkit.counts import Stats
-from profkit.debug.answers import answer
+from profkit.debug.answers import answer, json_answer
 from profkit.debug.context import MOST_OPERATIONS, DebugContext, OperationRow
 from profkit.debug.forms import DOWNLOADS, FORMAT, rendered
 from profkit.debug.negotiation import HTML
@@ -130,7 +130,7 @@ async def profile(call: Call) -> Response:
     if call.wants != HTML:
         described = await context.workers.run_alone(lambda: summary(found, context.masker))
         data: OneProfile = {"profile": described}
-        return await answer(call, data, "profile.html")
+        return json_answer(call, data)
     page = await context.workers.run_alone(lambda: profile_page(found, context.masker), within=_PAGE_TIMEOUT)
     shown: OneProfile = {"profile": {**page.profile, "children": []}}  # the view has them
     return await answer(call, shown, "profile.html", page=page, scripts=SCRIPTS, refreshable=False)
@@ -157,7 +157,7 @@ async def delete(call: Call) -> Response:
     if call.wants == HTML:
         return Response(status_code=303, headers={"location": "../../profile"})
     done: DeletedProfile = {"id": id, "deleted": True}
-    return await answer(call, done, "report.html")
+    return json_answer(call, done)
 
 
 class _Listed(NamedTuple):

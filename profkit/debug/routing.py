@@ -119,7 +119,11 @@ class Resource:
             raise missing(scopes)
         if route is None:
             allowed = sorted(self._routes) + (["HEAD"] if "GET" in self._routes else [])
-            raise Problem(405, "This method is not allowed here.", {"allow": ", ".join(allowed)})
+            raise Problem(
+                405,
+                f"This method is not allowed here: give {' or '.join(allowed)}.",
+                {"allow": ", ".join(allowed)},
+            )
         return route
 
 

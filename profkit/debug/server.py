@@ -14,7 +14,7 @@ import weakref
 from importlib.util import find_spec
 from typing import Any, Self, cast
 
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from profkit.debug.dependencies import default_checks
 from profkit.debug.endpoints import DiagnosticEndpoints
@@ -27,6 +27,7 @@ _MAX_CONNECTIONS = 64
 _IDLE = 5
 """Seconds after which a connection is closed on which nothing, or not the whole head of a request, has come."""
 _BACKLOG = 64
+_PREFIX = "/debug"
 
 
 class DebugServer:
@@ -46,6 +47,7 @@ class DebugServer:
         self._thread = threading.Thread(target=self._run, name="profkit-debug-server", daemon=True)
         self._thread.start()
         _running.add(self)
+        logger.info("the debug routes are at %s", self.url)
 
     @property
     def url(self) -> str:
@@ -84,7 +86,7 @@ class DebugServer:
 
 
 def serve(*, port: int = 0, host: str = "127.0.0.1", **options: Any) -> DebugServer:  # noqa: ANN401 - the endpoints'
-    """Serve the debug routes from a thread of this process, at the root of `host` and `port`.
+    """Serve the debug routes from a thread of this process, at the root of `host` and `port`, and below `/debug`.
 
         server = profkit.debug.serve(port=8099, auth=TokenAuth.from_env())
 
@@ -101,7 +103,19 @@ def serve(*, port: int = 0, host: str = "127.0.0.1", **options: Any) -> DebugSer
     if options.get("checks") is None and not options.get("probes"):
         # The loop that answers here is this server's, and tells nothing of the application's.
         options["checks"] = default_checks(options.get("profiler"), event_loop=False)
-    return DebugServer(DiagnosticEndpoints(**options), host=host, port=port)
+    return DebugServer(_below_debug_too(DiagnosticEndpoints(**options)), host=host, port=port)
+
+
+def _below_debug_too(app: ASGIApp) -> ASGIApp:
+    """Return the application, which has its routes below `/debug` too: so they are written everywhere."""
+
+    async def either(scope: Scope, receive: Receive, send: Send) -> None:
+        path = str(scope.get("path", ""))
+        if path == _PREFIX or path.startswith(f"{_PREFIX}/"):
+            scope = {**scope, "root_path": _PREFIX}
+        await app(scope, receive, send)
+
+    return either
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -41,7 +41,7 @@ class HotFunction(TypedDict):
     awaiting: bool
     called_from: Annotated[str, "the nearest of the application's functions that led there"]
     seconds: float
-    share: Annotated[float, "of all seconds, 0 to 1"]
+    share: Annotated[float, "of all seconds, also those that no sample stands for, 0 to 1"]
 
 
 class ChildRow(TypedDict):
@@ -190,7 +190,7 @@ def _hottest(profile: Profile, masker: Masker) -> list[HotFunction]:
         if place is None:
             place = places[sample.node] = _place(profile, sample.node)
         wall[place] = wall.get(place, 0.0) + sample.wall
-    total = sum(wall.values()) or 1.0
+    total = sum(wall.values()) + profile.sampling.unobserved or 1.0
     ranked = sorted(wall.items(), key=lambda item: -item[1])[:_TOP]
     return [
         {

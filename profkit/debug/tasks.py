@@ -21,6 +21,7 @@ from profkit.sampling.loops import let_go, loops_with_tasks, timers
 from profkit.sampling.sampler import Sampler
 from profkit.sampling.stacks import await_stack
 from profkit.sampling.view import View
+from profkit_storage.formats.durations import in_seconds
 
 TaskState = Literal["running", "starved", "waiting"]
 STATES: tuple[TaskState, ...] = ("running", "starved", "waiting")
@@ -248,12 +249,16 @@ def _described(seen: _Seen, stack: list[str], what: str) -> str:
     if seen.timer is not None and seen.state != "running":
         if stack and stack[-1].startswith("sleep ("):
             what = (
-                f"a timer, in {seen.timer:.1f} s" if seen.timer >= 0 else f"a timer, {-seen.timer:.1f} s ago"
+                f"a timer, in {in_seconds(seen.timer)}"
+                if seen.timer >= 0
+                else f"a timer, {in_seconds(-seen.timer)} ago"
             )
         else:
             limit = seen.timer if limit is None else min(limit, seen.timer)
     return (
-        what if limit is None else f"{what}, for {max(0.0, limit):.1f} s more at the most".removeprefix(", ")
+        what
+        if limit is None
+        else f"{what}, for {in_seconds(max(0.0, limit))} more at the most".removeprefix(", ")
     )
 
 

@@ -57,7 +57,7 @@ _PLAIN_BEFORE_KEY = _set(
 )
 _COUNT_WORDS = _set(
     "count counts limit limits max min total length len size ttl timeout expiry expires lifetime age "
-    "seconds minutes hours days ms rate budget usage used prompt completion input output cached reasoning per "
+    "seconds minutes hours days ms time rate budget usage used prompt completion input output cached reasoning per "
     "enabled required retries attempts rotation stdin"
 )
 _PLACE_WORDS = _set("url uri endpoint host file path dir directory sock socket location")

@@ -11,7 +11,7 @@ from profkit.sampling.detached import give_back
 from profkit.sampling.inference import with_unseen_running, with_unseen_steps
 from profkit.sampling.recording import Recording
 from profkit.sampling.resolution import Resolver
-from profkit.sampling.timeline import Span
+from profkit.sampling.timeline import Span, halved
 from profkit_storage import Branch, Sample
 
 _MOST = 1_000
@@ -36,7 +36,17 @@ def strands_of(recording: Recording, operation: Operation) -> Strands:
             spans = with_unseen_steps(spans, *recording.loop_seconds)
         strands[strand] = spans
     _settle_detached(strands, operation, recording.others)
+    _bound(strands, recording.limit)
     return strands
+
+
+def _bound(strands: Strands, limit: int) -> None:
+    """Halve the resolution until there are no more than `limit` spans: what was inferred came on top of those seen."""
+    while sum(map(len, strands.values())) > limit:
+        for strand, spans in strands.items():
+            strands[strand] = halved(spans)
+        if all(len(spans) <= 1 for spans in strands.values()):
+            break
 
 
 def _is_in_loop(branch: Started, operation: Operation) -> bool:

@@ -51,11 +51,12 @@ class Recording:
     Times are seconds of `time.perf_counter`. `seen` is when the operation was last looked at; each look gives the time
     since then to the strands that were at work, in equal parts. `unobserved` seconds are nobody's. `root` is the place
     of the operation's own function, once branches had to be shown below it; `others` stands for the branches that there
-    was no room for. `loop_from` and `loop_to` are what its event loop had used at the first and the last look.
+    was no room for. `limit` bounds the spans of all tracks together. `loop_from` and `loop_to` are what its event loop
+    had used at the first and the last look.
     """
 
     __slots__ = (
-        "_last", "_limit", "_spans", "collected", "loop_from", "loop_to", "main", "others", "root", "sampler_cpu",
+        "_last", "_spans", "collected", "limit", "loop_from", "loop_to", "main", "others", "root", "sampler_cpu",
         "seen", "started", "stride", "ticks", "tracks", "tree", "unobserved",
     )  # fmt: skip
     engine = "watchdog"
@@ -73,7 +74,7 @@ class Recording:
         self.main = Track()
         self.root: list[int] = []
         self.tracks: dict[Branch | None, Track] = {None: self.main}
-        self._limit = limit
+        self.limit = limit
         self._spans = 0
         self.loop_from: LoopUse | None = None
         self.loop_to: LoopUse | None = None
@@ -84,7 +85,7 @@ class Recording:
         """Return the track of a branch, None being the operation itself."""
         track = self.tracks.get(branch)
         if track is None:
-            if len(self.tracks) > min(MAX_BRANCHES, self._limit // 4) and branch is not self.others:
+            if len(self.tracks) > min(MAX_BRANCHES, self.limit // 4) and branch is not self.others:
                 return self.track(self.others)
             track = self.tracks[branch] = Track(branch)
         return track
@@ -183,7 +184,7 @@ class Recording:
             share = self._observe_collection(track, ended - elapsed, share, node)
         self._spans += track.timeline.add(ended - elapsed, ended, share, node, state, holder, cpu)
         self._last.append((track, share))
-        if self._spans > self._limit:
+        if self._spans > self.limit:
             self._halve()
 
     def claim(self, track: Track, elapsed: float, node: int, state: int, holder: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from profkit.chance import chance
@@ -117,17 +118,22 @@ class Timeline:
         return list(map(Span, *columns))
 
     def halve(self) -> None:
-        """Keep one of each two neighbours, by chance in proportion to its time, and give it the time of both."""
-        spans = self.spans()
-        kept: list[Span] = []
-        for first, second in zip(spans[::2], spans[1::2], strict=False):
-            wall = first.wall + second.wall
-            winner = first if chance.random() * wall < first.wall else second
-            kept.append(
-                winner._replace(wall=wall, cpu=first.cpu + second.cpu, began=first.began, ended=second.ended)
-            )
-        if len(spans) % 2:
-            kept.append(spans[-1])
+        """Keep one of each two neighbours, see `halved`."""
+        kept = halved(self.spans())
         self.__init__()  # type: ignore[misc]
         for node, wall, cpu, state, holder, began, ended, _ in kept:
             self.add(began, ended, wall, node, state, holder, cpu)
+
+
+def halved(spans: Sequence[Span]) -> list[Span]:
+    """Keep one of each two neighbours, by chance in proportion to its time, and give it the time of both."""
+    kept: list[Span] = []
+    for first, second in zip(spans[::2], spans[1::2], strict=False):
+        wall = first.wall + second.wall
+        winner = first if chance.random() * wall < first.wall else second
+        kept.append(
+            winner._replace(wall=wall, cpu=first.cpu + second.cpu, began=first.began, ended=second.ended)
+        )
+    if len(spans) % 2:
+        kept.append(spans[-1])
+    return kept

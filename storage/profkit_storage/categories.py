@@ -8,24 +8,41 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
-from profkit_storage.category_rules import Category, Kind, Rules, normalised, parse_rules
-from profkit_storage.errors import ConfigurationError
+from profkit_storage.category_rules import CallRule, Category, Entry, Kind, Rules, normalised, parse_rules
 from profkit_storage.profile import Frame, Origin
+from profkit_storage.sections import read_text
 
-__all__ = ["Category", "CategoryTable", "Kind", "Match", "default_categories", "load_categories"]
+__all__ = ["Category", "CategoryTable", "Kind", "Match", "Word", "default_categories", "load_categories"]
 
 _MAX_CACHED_FRAMES = 100_000
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _ARGUMENTS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 
 
+class Word(NamedTuple):
+    """The word of a rules file that a frame fits: `place` is where it is in the file `source`, as errors name it.
+
+    `distribution` is the frame's own, where the word holds for some distributions only; else "".
+    """
+
+    place: str
+    text: str
+    source: str
+    distribution: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What a frame belongs to; a `generic` owner gives way to a library of the same category that called it."""
+    """What a frame belongs to, and by which word.
+
+    A `generic` owner gives way to a library of the same category that called it.
+    """
 
     category: Category
     owner: str
+    word: Word
     generic: bool = False
 
 
@@ -65,33 +82,35 @@ class CategoryTable:
         return found
 
     def _by_function(self, frame: Frame) -> Match | None:
-        for pattern, category in self._rules.functions.get(frame.module, {}).items():
+        for pattern, entry in self._rules.functions.get(frame.module, {}).items():
             native = frame.origin is Origin.NATIVE
             wanted = pattern.rpartition(".")[2] if native else pattern
             name = frame.qualname.rpartition(".")[2] if native else frame.qualname
             if _fits(name, wanted):
-                key = f"{frame.module}:{pattern}"
-                default = f"{frame.module}.{pattern.rstrip('*')}"
-                return self._match(category, self._rules.owners.get(key, default))
+                text = f"{frame.module}:{pattern}"
+                owner = self._rules.owners.get(text, f"{frame.module}.{pattern.rstrip('*')}")
+                return self._match(entry, owner, "functions", text)
         return None
 
     def _by_module(self, frame: Frame) -> Match | None:
         rules = self._rules
         for prefix in _prefixes(frame.module):
-            category = None
-            if frame.origin is not Origin.STDLIB and _confirmed(rules.distributions.get(prefix), frame):
-                category = rules.packages.get(prefix)
-            if category is None and frame.origin is not Origin.SITE_PACKAGES:
-                category = rules.stdlib.get(prefix)
-            if category is not None:
-                return self._match(category, rules.owners.get(prefix, prefix))
+            owner = rules.owners.get(prefix, prefix)
+            wanted = rules.distributions.get(prefix)
+            entry = rules.packages.get(prefix)
+            if entry and frame.origin is not Origin.STDLIB and _confirmed(wanted, frame):
+                return self._match(entry, owner, "packages", prefix, frame.distribution if wanted else "")
+            entry = rules.stdlib.get(prefix)
+            if entry and frame.origin is not Origin.SITE_PACKAGES:
+                return self._match(entry, owner, "stdlib", prefix)
         return None
 
     def _by_call(self, frame: Frame) -> Match | None:
         *receivers, method = _ARGUMENTS.sub("", frame.qualname).split(".")
         words = {word.lower() for part in receivers for word in (part.strip("_"), *_WORDS.findall(part))}
         for rule in self._rules.calls:
-            if not any(_fits(method, pattern) for pattern in rule.methods):
+            fitting = next((pattern for pattern in rule.methods if _fits(method, pattern)), None)
+            if fitting is None:
                 continue
             unknown = frame.module in ("", "builtins")
             if rule.unresolved and not (unknown and receivers):
@@ -99,14 +118,19 @@ class CategoryTable:
             meant = rule.receiver(words)
             if meant is None:
                 continue
-            owner = meant if rule.owner == "*" else rule.owner
-            if rule.generic and not unknown:
-                owner = frame.module
-            return self._match(rule.category, owner, generic=rule.generic)
+            return self._called(rule, fitting, meant, "" if unknown else frame.module)
         return None
 
-    def _match(self, category: str, owner: str, *, generic: bool = False) -> Match:
-        return Match(self._rules.categories[category], owner, generic)
+    def _called(self, rule: CallRule, method: str, receiver: str, module: str) -> Match:
+        owner = receiver if rule.owner == "*" else rule.owner
+        if rule.generic and module:
+            owner = module
+        word = Word(rule.place, f"{receiver}.{method}" if receiver else method, rule.source)
+        return Match(self._rules.categories[rule.category], owner, word, rule.generic)
+
+    def _match(self, entry: Entry, owner: str, kind: str, text: str, distribution: str = "") -> Match:
+        word = Word(f"categories.{entry.category}.{kind}", text, entry.source, distribution)
+        return Match(self._rules.categories[entry.category], owner, word)
 
 
 @lru_cache(maxsize=1)
@@ -116,16 +140,12 @@ def default_categories() -> CategoryTable:
 
 
 def load_categories(path: str | Path) -> CategoryTable:
-    """Return profkit's table with the file at `path`, in the form of categories.toml, laid over it.
+    """Return profkit's table with the rules file at `path`, in the form of categories.toml, laid over it.
 
     Raises:
         ConfigurationError: the file cannot be read or is not in that form; names the place and the value.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"categories file {str(path)!r} cannot be read: {error}") from error
-    return CategoryTable(parse_rules(text, str(path), _built_in()))
+    return CategoryTable(parse_rules(read_text(path, "rules"), str(path), _built_in()))
 
 
 @lru_cache(maxsize=1)
@@ -146,4 +166,4 @@ def _prefixes(module: str) -> Iterator[str]:
 
 
 def _confirmed(distributions: frozenset[str] | None, frame: Frame) -> bool:
-    return distributions is None or normalised(frame.distribution) in distributions
+    return not distributions or normalised(frame.distribution) in distributions

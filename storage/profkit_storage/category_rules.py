@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import enum
 import re
-import tomllib
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from profkit_storage.errors import ConfigurationError
+from profkit_storage.sections import Section, parse_toml
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
@@ -47,9 +47,19 @@ class Category:
         return "" if self.name == self.reported else self.name
 
 
+class Entry(NamedTuple):
+    """The category that a word of a file stands for, and the file it is in."""
+
+    category: str
+    source: str
+
+
 @dataclass(frozen=True, slots=True)
 class CallRule:
-    """C functions known by the text of their call only; an `unresolved` rule is for methods of unknown modules."""
+    """C functions known by the text of their call only; an `unresolved` rule is for methods of unknown modules.
+
+    `place` is where it is in the file `source`, as errors name it.
+    """
 
     category: str
     owner: str
@@ -57,6 +67,8 @@ class CallRule:
     receivers: frozenset[str]
     generic: bool = False
     unresolved: bool = False
+    place: str = ""
+    source: str = ""
 
     def receiver(self, words: Collection[str]) -> str | None:
         """Return the first of the words that this rule means, "" if it means any; None if there is none."""
@@ -75,30 +87,38 @@ def _is_meant(word: str, form: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The words of one file: prefixes and functions to the names of their categories."""
+    """The words of one file, or of several laid over each other: prefixes and functions to their categories."""
 
-    categories: dict[str, Category]
-    packages: dict[str, str]
-    stdlib: dict[str, str]
-    functions: dict[str, dict[str, str]]
-    distributions: dict[str, frozenset[str]]
-    owners: dict[str, str]
+    categories: Mapping[str, Category]
+    packages: Mapping[str, Entry]
+    stdlib: Mapping[str, Entry]
+    functions: Mapping[str, Mapping[str, Entry]]
+    distributions: Mapping[str, frozenset[str]]
+    owners: Mapping[str, str]
     calls: tuple[CallRule, ...]
 
     def over(self, base: Rules) -> Rules:
-        """Return `base` with these rules laid over it."""
-        functions = {module: dict(names) for module, names in base.functions.items()}
-        for module, names in self.functions.items():
-            functions.setdefault(module, {}).update(names)
+        """Return `base` with these rules laid over it; of functions and calls, these are tried first."""
+        modules = base.functions.keys() | self.functions.keys()
         return Rules(
-            base.categories | self.categories,
-            base.packages | self.packages,
-            base.stdlib | self.stdlib,
-            functions,
-            base.distributions | self.distributions,
-            base.owners | self.owners,
+            {**base.categories, **self.categories},
+            {**base.packages, **self.packages},
+            {**base.stdlib, **self.stdlib},
+            {
+                module: _before(self.functions.get(module, {}), base.functions.get(module, {}))
+                for module in modules
+            },
+            {**base.distributions, **self.distributions},
+            {**base.owners, **self.owners},
             (*self.calls, *base.calls),
         )
+
+
+NO_RULES = Rules({}, {}, {}, {}, {}, {}, ())
+
+
+def _before(first: Mapping[str, Entry], then: Mapping[str, Entry]) -> dict[str, Entry]:
+    return {**first, **{name: entry for name, entry in then.items() if name not in first}}
 
 
 def normalised(distribution: str) -> str:
@@ -106,107 +126,35 @@ def normalised(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
-def parse_rules(text: str, source: str, base: Rules | None = None) -> Rules:
-    """Return the rules in `text`, laid over `base` if given; `source` names the file in errors.
+def parse_rules(text: str, source: str, base: Rules = NO_RULES) -> Rules:
+    """Return the rules in `text`, laid over `base`; `source` names the file, in errors and in explanations.
+
+    What it does not say of a category that `base` has stays as it is there.
 
     Raises:
         ConfigurationError: not TOML, or not in the form categories.toml tells.
     """
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{source}: not valid TOML: {error}") from error
-    top = _Section(source, "", document)
+    top = parse_toml(text, source)
     top.allow({"schema", "categories", "distributions", "owners", "calls"})
-    if document.get("schema") != 1:
-        raise top.wrong("schema", document.get("schema"), "must be 1")
-    rules = _rules(top)
-    _check_references(source, rules if base is None else rules.over(base), rules)
-    return rules if base is None else rules.over(base)
+    top.check_schema(1)
+    added = _rules(top, base)
+    merged = added.over(base)
+    _check_parents(source, merged, added)
+    _check_words(top, merged, added)
+    return merged
 
 
-class _Section:
-    """One table of the file, which names itself in errors."""
-
-    def __init__(self, source: str, path: str, values: Mapping[str, object]) -> None:
-        self.source = source
-        self.path = path
-        self.values = values
-
-    def wrong(self, key: str, value: object, allowed: str) -> ConfigurationError:
-        place = f"{self.path}.{key}" if self.path else key
-        return ConfigurationError(f"{self.source}: {place}: {value!r}: {allowed}")
-
-    def allow(self, keys: Collection[str]) -> None:
-        for key in self.values:
-            if key not in keys:
-                raise self.wrong(key, self.values[key], f"not known; allowed are {', '.join(sorted(keys))}")
-
-    def section(self, key: str) -> _Section:
-        value = self.values.get(key, {})
-        if not isinstance(value, dict):
-            raise self.wrong(key, value, "must be a table")
-        path = f"{self.path}.{key}" if self.path else key
-        return _Section(self.source, path, cast("dict[str, object]", value))
-
-    def sections(self, key: str) -> Iterator[_Section]:
-        value = self.values.get(key, [])
-        if not isinstance(value, list):
-            raise self.wrong(key, value, "must be an array of tables")
-        for number, item in enumerate(cast("list[object]", value), start=1):
-            if not isinstance(item, dict):
-                raise self.wrong(key, item, "must be an array of tables")
-            yield _Section(self.source, f"{key}[{number}]", cast("dict[str, object]", item))
-
-    def string(self, key: str, default: str = "") -> str:
-        value = self.values.get(key, default)
-        if not isinstance(value, str) or (key in self.values and not value.strip()):
-            raise self.wrong(key, value, "must be a word")
-        return value
-
-    def flag(self, key: str) -> bool:
-        value = self.values.get(key, False)
-        if not isinstance(value, bool):
-            raise self.wrong(key, value, "must be true or false")
-        return value
-
-    def seconds(self, key: str) -> float | None:
-        """Return a number of milliseconds as seconds."""
-        value = self.values.get(key)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e12:
-            raise self.wrong(key, value, "must be milliseconds above 0")
-        return value / 1000
-
-    def strings(self, key: str, form: re.Pattern[str], allowed: str) -> tuple[str, ...]:
-        """Return a list of words that each have the `form`, none of them twice."""
-        value = self.values.get(key, [])
-        if not isinstance(value, list):
-            raise self.wrong(key, value, "must be a list")
-        words: list[str] = []
-        for item in cast("list[object]", value):
-            if not isinstance(item, str) or not form.fullmatch(item):
-                raise self.wrong(key, item, allowed)
-            if item in words:
-                raise self.wrong(key, item, "is there twice")
-            words.append(item)
-        return tuple(words)
-
-
-def _rules(top: _Section) -> Rules:
+def _rules(top: Section, base: Rules) -> Rules:
     categories: dict[str, Category] = {}
-    packages: dict[str, str] = {}
-    stdlib: dict[str, str] = {}
-    functions: dict[str, dict[str, str]] = {}
+    packages: dict[str, Entry] = {}
+    stdlib: dict[str, Entry] = {}
+    functions: dict[str, dict[str, Entry]] = {}
     for name in top.section("categories").values:
         section = top.section("categories").section(name)
-        categories[name] = _category(name, section)
-        _collect(section, "packages", name, packages)
-        _collect(section, "stdlib", name, stdlib)
-        for function in section.strings("functions", _FUNCTION, "must be module:qualname"):
-            module, _, qualname = function.partition(":")
-            functions.setdefault(module, {})[qualname] = name
+        categories[name] = _category(name, section, base.categories.get(name))
+        _collect(section, "packages", name, packages, base.stdlib)
+        _collect(section, "stdlib", name, stdlib, base.packages)
+        _functions(section, name, functions)
     sources = top.section("distributions")
     owners = top.section("owners")
     return Rules(
@@ -215,35 +163,59 @@ def _rules(top: _Section) -> Rules:
         stdlib,
         functions,
         {prefix: _distributions(sources, prefix) for prefix in sources.values},
-        {prefix: owners.string(prefix) for prefix in owners.values},
+        {word: owners.string(word) for word in owners.values},
         tuple(_call(section) for section in top.sections("calls")),
     )
 
 
-def _category(name: str, section: _Section) -> Category:
+def _category(name: str, section: Section, known: Category | None) -> Category:
     section.allow(_CATEGORY_KEYS)
     if not _NAME.fullmatch(name):
         raise section.wrong("name", name, "must be lower-case letters, digits and _, a letter first")
-    kind = section.string("kind", Kind.OWNER)
+    known = known or Category(name, name)
+    kind = section.string("kind", known.kind)
     if kind not in list(Kind):
         raise section.wrong("kind", kind, f"must be one of {', '.join(Kind)}")
-    parent = section.string("parent", name)
-    return Category(name, parent, Kind(kind), section.seconds("budget_ms"), section.flag("remote"))
+    return replace(
+        known,
+        reported=section.string("parent", known.reported),
+        kind=Kind(kind),
+        budget=section.seconds("budget_ms", known.budget),
+        remote=section.flag("remote", default=known.remote),
+    )
 
 
-def _collect(section: _Section, key: str, category: str, into: dict[str, str]) -> None:
+def _collect(
+    section: Section, key: str, category: str, into: dict[str, Entry], elsewhere: Mapping[str, Entry]
+) -> None:
+    """Add the prefixes of a list; `elsewhere` are those that are known to be of the other kind."""
     for prefix in section.strings(key, _DOTTED, "must be a dotted module name"):
         if prefix in into:
-            raise section.wrong(key, prefix, f"is in category {into[prefix]!r} already")
-        into[prefix] = category
+            raise section.wrong(key, prefix, f"is in category {into[prefix].category!r} already")
+        if prefix in elsewhere:
+            other = "packages" if key == "stdlib" else "stdlib"
+            raise section.wrong(
+                key, prefix, f"must be in the list {other!r}, as in {elsewhere[prefix].source}"
+            )
+        into[prefix] = Entry(category, section.source)
 
 
-def _distributions(section: _Section, prefix: str) -> frozenset[str]:
+def _functions(section: Section, category: str, into: dict[str, dict[str, Entry]]) -> None:
+    for function in section.strings("functions", _FUNCTION, "must be module:qualname"):
+        module, _, qualname = function.partition(":")
+        names = into.setdefault(module, {})
+        if qualname in names:
+            taken = names[qualname].category
+            raise section.wrong("functions", function, f"is in category {taken!r} already")
+        names[qualname] = Entry(category, section.source)
+
+
+def _distributions(section: Section, prefix: str) -> frozenset[str]:
     names = section.strings(prefix, re.compile(r"[A-Za-z0-9._-]+"), "must be a distribution's name")
     return frozenset(map(normalised, names))
 
 
-def _call(section: _Section) -> CallRule:
+def _call(section: Section) -> CallRule:
     section.allow(_CALL_KEYS)
     rule = CallRule(
         section.string("category"),
@@ -254,6 +226,8 @@ def _call(section: _Section) -> CallRule:
         ),
         section.flag("generic"),
         section.flag("unresolved"),
+        section.path,
+        section.source,
     )
     if not rule.methods or not rule.owner:
         raise section.wrong("methods" if rule.owner else "owner", "", "must be given")
@@ -264,17 +238,32 @@ def _call(section: _Section) -> CallRule:
     return rule
 
 
-def _check_references(source: str, merged: Rules, added: Rules) -> None:
-    for category in added.categories.values():
-        if not category.subcategory:
-            continue
+def _check_parents(source: str, merged: Rules, added: Rules) -> None:
+    """Refuse a parent that is none; laying a file over another can also take its parent from a category."""
+    for category in merged.categories.values():
         parent = merged.categories.get(category.reported)
-        if parent is None or parent.subcategory or parent.kind is not Kind.OWNER:
-            place = f"categories.{category.name}.parent"
-            raise ConfigurationError(
-                f"{source}: {place}: {category.reported!r}: must be a category of its own"
-            )
+        if not category.subcategory or (parent and not parent.subcategory and parent.kind is Kind.OWNER):
+            continue
+        at, value, allowed = f"{category.name}.parent", category.reported, "must be a category of its own"
+        if parent is not None and category.name not in added.categories:
+            allowed += f", since {category.name!r} is reported under it"
+            at, value = f"{parent.name}.parent", parent.reported
+            if not parent.subcategory:
+                at, value = f"{parent.name}.kind", str(parent.kind)
+                allowed = f"must be 'owner', since {category.name!r} is reported under it"
+        raise ConfigurationError(f"{source}: categories.{at}: {value!r}: {allowed}")
+
+
+def _check_words(top: Section, merged: Rules, added: Rules) -> None:
+    """Refuse words about nothing: most likely they are misspelt."""
     for number, rule in enumerate(added.calls, start=1):
         if rule.category not in merged.categories:
-            place = f"calls[{number}].category"
-            raise ConfigurationError(f"{source}: {place}: {rule.category!r}: is not a category")
+            allowed = f"is not a category; there are {', '.join(sorted(merged.categories))}"
+            raise top.wrong(f"calls[{number}].category", rule.category, allowed)
+    for prefix in added.distributions:
+        if prefix not in merged.packages:
+            raise top.wrong("distributions", prefix, "must be a prefix in the packages of a category")
+    functions = {f"{module}:{name}" for module, names in merged.functions.items() for name in names}
+    for word in added.owners:
+        if word not in merged.packages and word not in merged.stdlib and word not in functions:
+            raise top.wrong("owners", word, "must be a prefix or a function of a category")

@@ -11,6 +11,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from profkit_storage.errors import ConfigurationError
 
@@ -29,6 +30,19 @@ BUCKETS = math.ceil(math.log(LONGEST / SHORTEST, _GROWTH))
 
 _BOUNDS = [SHORTEST * _GROWTH ** (index + 1) for index in range(BUCKETS - 1)]
 """The bound above each bucket but the last, which has none."""
+
+
+class Under(NamedTuple):
+    """How many durations are under some seconds: at least, and at most; between them are those of one bucket."""
+
+    least: int
+    most: int
+
+
+def bucket_of(seconds: float) -> tuple[float, float]:
+    """Return from how many seconds to below how many the bucket reaches that `seconds` lie in; the last to infinity."""
+    bucket = bisect_right(_BOUNDS, seconds)
+    return (_BOUNDS[bucket - 1] if bucket else 0.0), (_BOUNDS[bucket] if bucket < BUCKETS - 1 else math.inf)
 
 
 @dataclass(slots=True)
@@ -82,3 +96,10 @@ class Histogram:
             if left < 0:
                 return SHORTEST * _GROWTH**bucket * (1 + MAX_ERROR)
         return math.nan
+
+    def under(self, seconds: float) -> Under:
+        """Return how many durations are under `seconds`, as far as the bucket they lie in lets it be known."""
+        bucket = bisect_right(_BOUNDS, seconds)
+        least = sum(count for index, count in self.counts.items() if index < bucket)
+        at_its_bound = bucket > 0 and _BOUNDS[bucket - 1] == seconds
+        return Under(least, least if at_its_bound else least + self.counts.get(bucket, 0))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections import namedtuple
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyinstrument
@@ -28,6 +30,28 @@ def test_standard_library_and_packages_are_told_from_the_application() -> None:
     assert (file, origin) == ("site-packages/pyinstrument/profiler.py", Origin.SITE_PACKAGES)
     assert (module, distribution) == ("pyinstrument.profiler", "pyinstrument")
     assert described(described)[3] is Origin.APPLICATION
+
+
+@dataclass
+class Mine: ...
+
+
+def test_code_made_at_run_time_is_its_modules() -> None:
+    # SQLAlchemy and attrs make functions from text; so do dataclasses and named tuples of the application.
+    from sqlalchemy.orm import SessionTransaction
+
+    made = SessionTransaction._connection_for_bind
+    assert made.__code__.co_filename.startswith("<sqlalchemy")
+    assert described(made)[1:] == ("sqlalchemy.orm.session", "SQLAlchemy", Origin.SITE_PACKAGES)
+    assert described(Mine.__init__)[3] is Origin.APPLICATION
+    scope: dict[str, object] = {"__name__": "no.module.at.all"}
+    exec("def f(): ...", scope)
+    assert described(scope["f"])[3] is Origin.APPLICATION
+    exec("def g(): ...", nameless := dict[str, object]())
+    assert frame_of(Code(nameless["g"].__code__, "", "g")).origin is Origin.STDLIB  # type: ignore[attr-defined]
+    new = namedtuple("new", "x").__new__  # noqa: PYI024
+    frame = frame_of(Code(new.__code__, new.__globals__["__name__"], "new"))
+    assert frame.origin is Origin.STDLIB
 
 
 def test_no_path_of_the_server_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -288,6 +288,25 @@ def test_what_a_loop_ran_unseen_is_its_tasks(captured: Any) -> None:
     assert [span.inferred for span in running] == [False, True]
 
 
+def test_what_is_inferred_does_not_pass_the_bound(captured: Any) -> None:
+    operation = captured.profiler.operation("bursts")
+    operation.ended = 1.2
+    bursts = Bursts()
+    recording = Recording(bursts.tree, 0.0, 100, 0.0)
+    recording.main.has_thread = True
+    for number in range(96):
+        wall = recording.begin_look((number + 1) / 80)
+        running = number % 4 == 0
+        node = bursts.run[2] if running else bursts.wait[2 + number % 2]
+        recording.observe(recording.main, wall, wall, node, RUNNING if running else WAITING, NOBODY, wall / 2)
+    seen = recording.main.timeline.spans()
+    assert len(with_unseen_running(seen, bursts.tree)) > 100, "else this shows nothing"
+    (spans,) = strands_of(recording, operation).values()
+    assert 50 <= len(spans) <= 100
+    assert sum(span.wall for span in spans) == pytest.approx(1.2)
+    assert sum(span.cpu for span in spans) == pytest.approx(0.6)
+
+
 def test_a_deep_stack_keeps_its_root_and_its_leaf_side() -> None:
     codes = CodeTable()
     tree = CallTree(codes)

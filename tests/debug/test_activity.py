@@ -143,7 +143,7 @@ def test_a_timer_tells_when_it_is_due(context: DebugContext) -> None:
     tasks: list[Any] = []
     with running(main):
         rows = by_name(context.tasks())
-    assert rows["sleeps"]["waits_for"].startswith(("a timer, in 59", "a timer, in 60"))
+    assert rows["sleeps"]["waits_for"].startswith(("a timer, in 59", "a timer, in 1 min 00 s"))
     assert rows["sleeps"]["coroutine"] == "sleep"
     assert rows["timed"]["waits_for"].endswith(" s more at the most")
     assert "task Task-" in rows["timed"]["waits_for"] or "a future" in rows["timed"]["waits_for"]

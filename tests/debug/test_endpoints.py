@@ -195,3 +195,17 @@ def test_an_empty_field_is_not_filled_in() -> None:
     given = Parameters(QueryParams("limit=&operation=x"), (limit, name))
     assert (given[limit], given[name]) == (7, "x")
     assert given.texts == {"limit": "", "operation": "x"}
+
+
+def test_refusals_say_what_would_do(debug_client: TestClient, bearer: Headers) -> None:
+    def said(*, method: str = "GET", path: str = "/tasks", headers: dict[str, str]) -> str:
+        return str(debug_client.request(method, path, headers=headers).json()["error"]["message"])
+
+    assert said(headers={}).startswith("Give a token")
+    assert said(headers={"authorization": "Bearer nobody"}).startswith("These credentials are not known here")
+    assert said(method="POST", headers=bearer()).endswith("give GET or HEAD.")
+    assert said(path="/memory/gc", headers=bearer()).endswith("give POST.")
+    assert "lists what there is" in said(path="/nope", headers=bearer())
+    page = debug_client.get("/nope", headers={**bearer(), "accept": "text/html"}).text
+    assert "<h1>Not Found (404)</h1>" in page
+    assert '<a href="./">To the overview</a>' in page

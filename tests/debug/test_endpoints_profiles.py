@@ -288,6 +288,9 @@ def test_the_hottest_say_what_led_to_them(make_profile: Any) -> None:
         ("Pool.get", "pool", False, "handler", 0.25),
     ]
     assert sum(one["share"] for one in hottest) == pytest.approx(1.0)
+    half = dataclasses.replace(profile, sampling=dataclasses.replace(profile.sampling, unobserved=10.0))
+    found: Any = summary(half, masker)["hottest"]
+    assert sum(one["share"] for one in found) == pytest.approx(0.5), "as the call tree has it: of all seconds"
 
 
 def test_the_page_says_who_awaits(
@@ -295,7 +298,7 @@ def test_the_page_says_who_awaits(
 ) -> None:
     (id,) = store(live_profiler, make_profile, 1)
     page = debug_client.get(f"/profile/{id}", headers={**bearer(), "accept": "text/html"}).text
-    assert "AsyncCompletions.create, awaiting" in page
+    assert "AsyncCompletions.<wbr>create, awaiting" in page
     assert "[await]" not in page.partition('id="flame-data"')[0]
 
 
@@ -317,3 +320,30 @@ def test_what_is_removed_on_its_way_to_the_store_does_not_come_back(
     assert live_profiler.flush(10)
     assert live_profiler.storage is not None
     assert made["id"] not in [entry.id for entry in live_profiler.storage.scan()]
+
+
+@pytest.mark.parametrize(
+    ("age", "found"), [("30m", 1), ("2h", 2), ("2d", 3), ("1w", 3), ("99999w", 3), ("1s", 0)]
+)
+def test_profiles_are_asked_for_by_their_age(
+    debug_client: TestClient,
+    live_profiler: PerformanceProfiler,
+    bearer: Headers,
+    make_profile: Any,
+    age: str,
+    found: int,
+) -> None:
+    assert live_profiler.storage is not None
+    now = time.time_ns()
+    for hours in (0.1, 1.5, 25):
+        began = now - int(hours * 3_600e9)
+        live_profiler.storage.put(make_profile(id=new_ulid(began), start_ns=began))
+    answer = debug_client.get(f"/profile?since={age}", headers=bearer())
+    assert len(answer.json()["stored"]["profiles"]) == found
+
+
+@pytest.mark.parametrize("age", ["1y", "h", "-1h", "1.5h", "123456h", "1h30m", "\u0661h"])
+def test_what_is_no_age_is_refused(debug_client: TestClient, bearer: Headers, age: str) -> None:
+    answer = debug_client.get("/profile", params={"since": age}, headers=bearer())
+    assert answer.status_code == 422
+    assert "how long ago as 90m, 24h or 7d" in answer.json()["error"]["message"]

@@ -436,11 +436,15 @@ def test_the_settings_are_changed_from_the_page(
     page.get_by_role("button", name="Change").last.click()
     page.get_by_role("button", name="take back the threshold of agent <route>").click()
     expect(page.get_by_text("agent <route>")).to_have_count(0)
-    page.get_by_role("button", name="Watch nothing").click()
+    stop = page.get_by_role("button", name="Stop watching")
+    expect(stop).not_to_be_visible()
+    page.get_by_text("Watch nothing").click()
+    assert live_profiler.enabled, "it is asked first"
+    stop.click()
     page.get_by_role("button", name="Watch operations").wait_for()
     assert (live_profiler.enabled, live_profiler.settings.threshold) == (False, 0.75)
     page.get_by_role("button", name="Watch operations").click()
-    page.get_by_role("button", name="Watch nothing").wait_for()
+    page.get_by_text("Watch nothing").wait_for()
     assert live_profiler.enabled
 
 
@@ -466,3 +470,23 @@ def test_a_strange_name_of_who_is_waited_for_stays_text(
         form.get_by_role("button", name="Take a profile").click()
         expect(said(form)).to_have_text(re.compile(r"^<img src=x onerror=alert\(1\)>y{71}… has been taking"))
         expect(page.locator("img")).to_have_count(0)
+
+
+def test_a_clock_that_has_run_down_stands_still(site: httpx.Client, sign_in: SignIn) -> None:
+    page = opened(sign_in(), site, "/profile")
+    form = page.locator("#job-profile")
+    busy_words = {"error": {"status": 409, "message": "Another is at it."}}
+    page.route(
+        "**/profile", lambda route: route.fulfill(status=409, headers={"retry-after": "1"}, json=busy_words)
+    )
+    page.evaluate(
+        """() => {
+            const [set, clear] = [setInterval.bind(window), clearInterval.bind(window)];
+            window.ticking = new Set();
+            window.setInterval = (...given) => { const one = set(...given); ticking.add(one); return one; };
+            window.clearInterval = (one) => { ticking.delete(one); clear(one); };
+        }"""
+    )
+    form.get_by_role("button", name="Take a profile").click()
+    expect(form.get_by_text("It should be done now.")).to_be_visible()
+    page.wait_for_function("ticking.size === 0")

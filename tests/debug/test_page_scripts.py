@@ -175,7 +175,10 @@ def test_a_process_that_is_no_longer_well_is_shown_though_it_answers_503(
         expect(page.locator("#refresh-said")).to_contain_text("as of")
 
 
-def test_enter_in_a_filter_does_nothing_else(page: Page, debug: str) -> None:
+def test_enter_in_a_filter_does_nothing_else(page: Page, debug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "profkit.debug.memory.census.LOOK_LIMIT", 60.0
+    )  # however large this process is by now
     asked: list[str] = []
     page.goto(f"{debug}memory")
     page.on("request", lambda request: asked.append(request.method))
@@ -240,3 +243,60 @@ def test_without_scripts_a_page_is_whole(browser: Browser, debug: str, token: st
         assert column(page, 1) == list(CONFIG)
         assert page.locator("#refresh").is_hidden()
         assert page.get_by_role("button").count() == 0
+
+
+def test_thousands_apart_sort_as_numbers_and_buttons_do_not_sort(
+    page: Page, debug: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "profkit.debug.memory.census.LOOK_LIMIT", 60.0
+    )  # however large this process is by now
+    page.goto(f"{debug}memory")
+    texts = page.locator("table.records tbody td.number").all_inner_texts()
+    assert any("," in text for text in texts)
+    page.evaluate(
+        "document.querySelectorAll('table.records td[data-value]').forEach(cell => delete cell.dataset.value)"
+    )
+    heading(page, "objects").click()
+    heading(page, "objects").click()
+    sorted_ones = [int(text.replace(",", "")) for text in column(page, 2)]
+    assert sorted_ones == sorted(sorted_ones)
+    assert max(sorted_ones) >= 1_000 > min(sorted_ones)
+    assert heading(page, "what keeps them alive").count() == 0
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+def test_an_open_stack_is_below_its_row_and_moves_no_column(
+    page: Page, debug: str, live_profiler: PerformanceProfiler, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    done = threading.Event()
+
+    def called_by_a_long_name_that_makes_the_lines_of_the_stack_wider_than_its_column() -> None:
+        with live_profiler.operation("waits"):
+            done.wait(60)
+
+    thread = threading.Thread(
+        target=called_by_a_long_name_that_makes_the_lines_of_the_stack_wider_than_its_column
+    )
+    thread.start()
+    try:
+        page.goto(f"{debug}profile")
+        where = (
+            "[...document.querySelector('#live table.records').rows[0].cells]"
+            ".map(cell => Math.round(cell.getBoundingClientRect().left))"
+        )
+        before = page.evaluate(where)
+        page.locator("#live td summary").first.click()
+        expect(page.locator("#live .stack").first).to_be_visible()
+        after = page.evaluate(where)
+        assert all(abs(one - other) <= 40 for one, other in zip(before, after, strict=True)), (before, after)
+        stack = page.locator("#live .stack").first.bounding_box()
+        wide = page.locator("#live .wide").first.bounding_box()
+        assert stack
+        assert wide
+        assert stack["width"] > 0.9 * wide["width"]
+        assert stack["x"] + stack["width"] <= wide["x"] + wide["width"] + 1
+    finally:
+        done.set()
+        thread.join()

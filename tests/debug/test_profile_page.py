@@ -121,7 +121,7 @@ def test_the_head_says_what_it_is_and_how_it_was_sampled(page_of, make_profile):
         "cost of looking": "4 ms CPU, 0.18 % of its seconds",
         "not observed": "nothing",
         "dropped": "nothing",
-        "kept": "4 samples, 8 places, 1 operations, 1 tasks or threads",
+        "kept": "4 samples, 8 places, 1 operation, 1 task or thread",
     }
     assert {name: found.get(name) for name in expected} == expected
 
@@ -404,3 +404,26 @@ def test_without_scripts_the_rest_of_the_page_is_there(
             expect(page.locator(name)).to_be_hidden()
         expect(page.locator("svg.flame-time")).to_be_visible()
         expect(page.get_by_role("cell", name="cursor.execute")).to_be_visible()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_profile_is_deleted_only_when_the_question_is_answered(
+    endpoints, live_profiler, serve, browser, token, make_profile, scripts
+):
+    id = put(live_profiler, make_profile())
+    login = {"username": "me", "password": token}
+    with (
+        serve(Starlette(routes=[Mount("/debug", endpoints)])) as client,
+        browser.new_context(http_credentials=login, java_script_enabled=scripts) as context,
+    ):
+        page = context.new_page()
+        page.goto(f"{client.base_url}/debug/profile/{id}")
+        delete = page.get_by_role("button", name="Delete it")
+        expect(delete).not_to_be_visible()
+        page.get_by_text("Delete this profile").click()
+        expect(page.get_by_text("for everybody and for good")).to_be_visible()
+        delete.click()
+        page.wait_for_url(re.compile(r"/profile$"))
+        assert id not in page.content()
+        assert page.goto(f"{client.base_url}/debug/profile/{id}").status == 404

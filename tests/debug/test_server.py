@@ -180,3 +180,19 @@ def test_the_other_threads_of_the_process_are_seen_through_it(auth: TokenAuth) -
     over.set()
     thread.join()
     assert "a worker of the application's" in {row["name"] for row in found["threads"]}
+
+
+def test_it_says_where_it_is_and_serves_below_debug_too(
+    auth: TokenAuth, live_profiler: PerformanceProfiler, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", logger="profkit"), serve(auth=auth, profiler=live_profiler) as server:
+        assert f"the debug routes are at {server.url}" in caplog.text
+        for path in ("", "debug/", "config", "debug/config", "debug/profile/settings"):
+            assert httpx.get(server.url + path, headers=HEADERS).status_code == 200
+        assert httpx.get(server.url + "debug/config").status_code == 401
+        assert httpx.get(server.url + "debugger", headers=HEADERS).status_code == 404
+        moved = httpx.get(server.url + "debug", headers=HEADERS)
+        assert moved.is_redirect
+        assert str(moved.next_request and moved.next_request.url) == server.url + "debug/"
+        page = httpx.get(server.url + "debug/profile/settings", headers={**HEADERS, "accept": "text/html"})
+        assert 'href="../assets/style.css"' in page.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -14,10 +15,12 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
+from starlette.testclient import TestClient
 
 from profkit import PerformanceProfiler
 from profkit.asgi import ProfilingMiddleware
 from profkit.debug import DiagnosticEndpoints
+from profkit.debug.overview import look_at
 from profkit.requests import RequestTracker
 from profkit_storage import ProfileEntry, Status
 
@@ -110,3 +113,37 @@ def test_inside_starlettes_own_the_answer_to_an_unhandled_exception_has_none(
     with serve(RequestTracker(application), lifespan="on") as client:
         answer = client.get("/fail", headers=SENT)
         assert (answer.status_code, answer.headers.get_list("x-request-id")) == (500, ["req-9"])
+
+
+def test_requests_for_these_routes_are_none_of_the_applications_operations(
+    application: Starlette,
+    endpoints: DiagnosticEndpoints,
+    live_profiler: PerformanceProfiler,
+    bearer: Headers,
+) -> None:
+    debug_like = Route("/debugger/{n}", state)
+    application.routes.insert(0, debug_like)
+    client = TestClient(ProfilingMiddleware(application, profiler=live_profiler))
+    with client:
+        client.get("/state/1")
+        client.get("/debugger/1")
+        for path in ("/", "/tasks", "/nothing", "/profile/x", "/health/live"):
+            client.get(f"/debug{path}", headers=bearer())
+        client.get("/debug/config")  # without a token
+        client.post("/debug/memory/gc", headers=bearer())
+    counted = {name for name, _ in live_profiler.rollups.counts()}
+    assert any(name.startswith("GET /debug/") for name in counted)
+    look, _ = asyncio.run(look_at(endpoints.context))
+    assert sorted(one["name"] for one in look["operations"]) == ["GET /debugger/{n}", "GET /state/{n}"]
+    assert look["operations_left_out"] == 0
+
+
+def test_tasks_are_named_by_the_route_that_their_request_has_reached(
+    endpoints: DiagnosticEndpoints, live_profiler: PerformanceProfiler, bearer: Headers
+) -> None:
+    async def asks(request: Request) -> Response:
+        return PlainTextResponse(str(endpoints.context.tasks(state="running")["tasks"][0]["operation"]))
+
+    app = Starlette(routes=[Route("/who/{n}", asks)])
+    with TestClient(ProfilingMiddleware(app, profiler=live_profiler)) as client:
+        assert client.get("/who/1").text == "GET /who/{n}"

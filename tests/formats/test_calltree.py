@@ -56,7 +56,7 @@ def test_it_opens_along_the_hottest_path_sorted_by_total(shown, make_profile):
         "120 ms",
         "5.3 %",
         "own code",
-        "running 47.4 %, waiting 52.6 %",
+        "waiting 52.6 %, running 47.4 %",
     ]
     row = page.locator(".tree-row", has_text="Orders.lookup")
     assert [row.get_attribute(f"aria-{name}") for name in ("level", "expanded", "posinset", "setsize")] == [

@@ -387,3 +387,27 @@ def test_a_very_deep_stack_is_drawn_in_parts(shown, make_profile):
     page.keyboard.press("Home")  # whose box is not drawn: it is far above
     assert page.evaluate("document.activeElement.dataset.box") == "0"
     assert page.locator("[data-box]").count() == 501
+
+
+@pytest.mark.browser
+def test_escape_in_the_search_takes_back_what_is_searched_then_the_zoom(shown, make_profile):
+    page = shown(flamegraph.render(make_profile()))
+    item(page, "Orders.lookup").click()
+    assert item(page, "complete").count() == 0
+    search = page.get_by_label("Search")
+    search.fill("execute")
+    expect(page.locator(".flame.searching")).to_have_count(1)
+    search.press("Escape")
+    expect(search).to_have_value("")
+    expect(search).to_be_focused()
+    expect(page.locator(".flame.searching")).to_have_count(0)
+    expect(page.locator("#flame-found")).to_have_text("")
+    assert item(page, "complete").count() == 0, "still zoomed"
+    search.press("Escape")
+    assert item(page, "complete").count() == 1
+    expect(search).to_be_focused()
+    search.press("Escape")  # nothing is left to take back
+    search.fill("execute")
+    search.press("Escape")  # before it has been searched
+    page.wait_for_timeout(400)
+    expect(page.locator(".flame.searching")).to_have_count(0)

@@ -60,7 +60,9 @@ def test_every_variable_that_is_used_is_set():
 def test_a_profile_has_every_part_and_a_merge_no_timeline(make_profile):
     view = view_of(make_profile())
     assert all((view.states, view.graph, view.tree, view.timeline, view.hottest, view.data))
+    assert not view_of(make_profile(), hottest=False).hottest
     merged = view_of_merge(MergedProfile.of(make_profile()))
+    assert merged.hottest
     assert not merged.timeline
     assert "Operations inside" in merged.children
 

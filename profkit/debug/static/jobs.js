@@ -27,7 +27,10 @@
       this.abort = null;
     }
 
-    /** Say words; in the box put parts, of which the first button takes the focus that a hidden one had. */
+    /**
+     * Say words; in the box put parts, of which the first button takes the focus that a hidden one had. `tick` is called
+     * four times a second, until it says that nothing will change any more.
+     */
     show(words, parts = [], { startable = true, tick = null } = {}) {
       const active = document.activeElement;
       const focused = active === this.start || this.box.contains(active);
@@ -36,10 +39,7 @@
       this.box.replaceChildren(...parts);
       this.box.hidden = parts.length === 0;
       this.start.hidden = !startable;
-      if (tick) {
-        tick();
-        this.ticking = setInterval(tick, 250);
-      }
+      if (tick?.()) this.ticking = setInterval(() => { if (!tick()) clearInterval(this.ticking); }, 250);
       if (focused) (startable ? this.start : this.box.querySelector("button"))?.focus({ preventScroll: true });
     }
 
@@ -65,6 +65,7 @@
           bar.removeAttribute("value");
           clock.textContent = seconds ? `${Math.floor(elapsed)} s, putting the answer together` : "";
         }
+        return seconds > 0;
       };
       this.show(this.form.dataset.doing, [bar, clock, this.cancelButton()], { startable: false, tick });
     }
@@ -87,9 +88,11 @@
     }
   }
 
+  // It goes on as long as there is something to count.
   const countdown = (clock, until) => () => {
     const left = Math.ceil((until - performance.now()) / 1000);
     clock.textContent = left > 0 ? `${left} s left` : "It should be done now.";
+    return left > 0;
   };
 
   const pause = (seconds, signal) => new Promise((resolve, reject) => {

@@ -27,7 +27,9 @@
     const cell = row.cells[column];
     if (!cell) return "";
     const exact = cell.dataset.value ?? cell.querySelector("[data-value]")?.dataset.value;
-    return exact ?? cell.textContent.trim().replaceAll("\u202f", ""); // thousands are apart
+    if (exact !== undefined) return exact;
+    const text = cell.textContent.trim(), plain = text.replaceAll(",", ""); // thousands are apart
+    return isNumber(plain) ? plain : text;
   }
 
   const isNumber = (text) => text !== "" && Number.isFinite(Number(text));
@@ -36,7 +38,7 @@
   function sortable(table, headings, rows, state) {
     const body = table.tBodies[0];
     const buttons = headings.map((heading, column) => {
-      if (!heading.textContent.trim()) return null;
+      if (!heading.textContent.trim() || "plain" in heading.dataset) return null; // of buttons
       const button = document.createElement("button");
       button.type = "button";
       button.className = "sort";

@@ -1,7 +1,7 @@
 "use strict";
 // Draws the boxes of `flameTree` as a call tree: a treegrid of rows that open, of which only those in sight are made.
 // Everything written is text or a number; nothing in the data ever becomes markup.
-(() => {
+globalThis.drawCallTree = () => {
   const ROW = 28, AROUND = 12, PAGE = 12; // pixels of a row; rows made beyond those in sight; rows of Page Down
   const INDENT = 14, ON_A_PHONE = 8, NARROWER = 3, DEEP = 14; // pixels a level is further right, up to so many and beyond
   const HOT = 0.5, LONGEST = 60; // a first look: callees with so much of their caller's seconds, so many levels
@@ -28,10 +28,12 @@
     ["number", "Itself", (box) => [inSeconds(ownOf(box))]],
     ["number", "of all", (box) => [share(ownOf(box), total[0])]],
     ["category", "Category", (box) => [label(box)]],
-    ["states", "States", (box) => [statesOf(box).map(([state, seconds]) => `${state} ${share(seconds, total[box])}`).join(", ")]],
+    ["states", "States", (box) => [byShare(statesOf(box)).map(([state, seconds]) => `${state} ${share(seconds, total[box])}`).join(", ")]],
     ["where", "Where", (box) => [where(box)]],
   ];
 
+  const byShare = (states) => states.sort((one, other) => other[1] - one[1]);
+  const STATES = COLUMNS.findIndex(([kindOf]) => kindOf === "states");
   const where = (box) => [module(box) || file(box), line(box) || ""].filter(Boolean).join(":");
 
   function nameCell(box) {
@@ -78,7 +80,7 @@
     const indent = Math.min(depth[box], DEEP) * (grid.clientWidth < 640 ? ON_A_PHONE : INDENT) + Math.max(0, depth[box] - DEEP) * NARROWER;
     cells[0].style.paddingLeft = `${Math.min(indent, 260)}px`;
     const one = node("div", attributes, ...cells);
-    one.title = [name(box), module(box), file(box)].filter(Boolean).join("\n");
+    one.title = [name(box), module(box), file(box), cells[STATES].textContent].filter(Boolean).join("\n");
     return one;
   }
 
@@ -196,4 +198,5 @@
   grid.append(head, body);
   list();
   draw();
-})();
+};
+if (globalThis.flameTree) drawCallTree();

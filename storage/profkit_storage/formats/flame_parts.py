@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from profkit_storage.formats.boxes import SMALLER, Box, spent_by_category, spent_by_state
+from profkit_storage.formats.durations import in_seconds
 from profkit_storage.formats.flame_data import LABELS
-from profkit_storage.formats.flame_svg import SHADED, in_seconds, patterns
+from profkit_storage.formats.flame_svg import SHADED, patterns
 from profkit_storage.profile import State
 
 _GRAPH = """<section class="flame-part" aria-labelledby="flame-title"><h2 id="flame-title">Flame graph</h2>
@@ -22,7 +23,8 @@ spellcheck="false" aria-keyshortcuts="/" aria-describedby="flame-found">
 are off. The rest of the page needs none.</p></noscript></div>
 <div class="flame-details" data-scripted hidden>
 <div id="flame-details" aria-hidden="true"><p class="quiet">Point at a box, or step through them with the arrow keys. \
-A click or Enter zooms, Escape resets, / searches, T goes to the box's row in the call tree.</p></div>
+A click or Enter zooms, / searches, Escape takes the search back and then the zoom, T goes to the box's \
+row in the call tree.</p></div>
 <button type="button" id="flame-to-tree">Show in the call tree</button>
 </div>
 <h3>Colours: whose code, and its own seconds</h3>

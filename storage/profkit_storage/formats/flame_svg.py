@@ -6,6 +6,7 @@ import html
 from collections.abc import Iterator, Sequence
 
 from profkit_storage.formats.boxes import RUNTIME_STATES, UNOBSERVED, Box
+from profkit_storage.formats.durations import in_seconds
 from profkit_storage.formats.names import legible, markup
 from profkit_storage.functions import function_name
 from profkit_storage.profile import State
@@ -50,11 +51,6 @@ def drawn(boxes: Sequence[Box], width: int) -> str:
         f'<svg class="flame" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="Flame graph of {markup(boxes[0].frame.qualname)}">{"".join(parts)}</svg>'
     )
-
-
-def in_seconds(value: float) -> str:
-    """Return seconds as they are read: `2.31 s`, `45.2 ms`."""
-    return f"{value:,.2f} s" if value >= 0.9995 else f"{value * 1000:.3g} ms"
 
 
 def figure(seconds: float) -> tuple[str, float]:

@@ -1,8 +1,7 @@
 "use strict";
 // Reads the boxes of a page (see flame_data.py for their form) into `flameTree`, for the flame graph and the call tree,
-// and tells the one what is chosen in the other.
-globalThis.flameTree = (() => {
-  const data = JSON.parse(document.getElementById("flame-data").textContent);
+// and tells the one what is chosen in the other. A page with several graphs, one at a time, starts each by itself.
+globalThis.flameTreeOf = (data) => {
   const { texts, boxes, states, categories, labels } = data;
   const count = boxes.parent.length, kinds = states.length;
 
@@ -53,9 +52,17 @@ globalThis.flameTree = (() => {
     last[parent] = box;
   }
 
-  const inSeconds = (value) => value >= 1
-    ? `${value.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 })} s`
-    : `${Number((value * 1000).toPrecision(3))} ms`;
+  // As `in_seconds` of durations.py writes them.
+  function inSeconds(value) {
+    if (value < 0.9995) return `${Number((value * 1000).toPrecision(3))} ms`;
+    if (value < 59.995) return `${value.toFixed(2)} s`;
+    const seconds = Math.round(value), minutes = Math.floor(seconds / 60), hours = Math.floor(minutes / 60);
+    const two = (number) => String(number).padStart(2, "0");
+    if (minutes < 60) return `${minutes} min ${two(seconds % 60)} s`;
+    if (hours < 48) return `${hours} h ${two(minutes % 60)} min`;
+    const days = Math.floor(hours / 24).toLocaleString("en");
+    return hours % 24 ? `${days} d ${two(hours % 24)} h` : `${days} d`;
+  }
 
   // What is of no use without scripts is hidden until now.
   for (const one of document.querySelectorAll("[data-scripted]")) one.hidden = false;
@@ -83,4 +90,7 @@ globalThis.flameTree = (() => {
     show: (where, box, go) => { for (const one of listening[where]) one(box, go); },
     shows: (where, shown) => { listening[where].push(shown); },
   };
-})();
+};
+if (document.getElementById("flame-data")) {
+  globalThis.flameTree = flameTreeOf(JSON.parse(document.getElementById("flame-data").textContent));
+}

@@ -1,7 +1,7 @@
 "use strict";
-// Draws the boxes of `flameTree` as a flame graph: zoom, search, details, keyboard.
+// Draws the boxes of `flameTree` as a flame graph: zoom, search, details, keyboard. `signal` ends what it listens to.
 // Everything written is text or a number; nothing in the data ever becomes markup.
-(() => {
+globalThis.drawFlameGraph = (signal) => {
   const SVG = "http://www.w3.org/2000/svg";
   const ROW = 20, NARROW = 1.5, MARGIN = 7, PAUSE = 80;
   const CALLERS = 60, CALLED = 500; // rows drawn above and below what is zoomed into
@@ -167,6 +167,8 @@
     details.parentElement.classList.add("explaining"); // it stays in sight from now on
   }
 
+  let waiting = 0; // a timer
+
   // Search: boxes whose function, module, file or operations contain the words, letter case aside.
   function seek() {
     const wanted = search.value.trim().toLowerCase();
@@ -194,6 +196,15 @@
       ? `${counted(functions.size, "function")}, ${inSeconds(seconds)}, ${share(seconds, total[0])} of all`
       : "Nothing found";
     draw();
+  }
+
+  // Escape takes back one thing at a time: what is searched, then the zoom. Not every browser clears the field itself.
+  function leave(event) {
+    event.preventDefault();
+    clearTimeout(waiting);
+    if (search.value) search.value = "";
+    else if (zoomed) zoom(0, false);
+    seek();
   }
 
   const boxAt = (target) => {
@@ -235,9 +246,9 @@
   graph.addEventListener("focusin", (event) => { const box = boxAt(event.target); if (box >= 0) activate(box); });
   graph.addEventListener("keydown", pressed);
   reset.addEventListener("click", () => { zoom(0); search.focus(); });
-  let waiting = 0;
   search.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(seek, PAUSE); });
   search.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") leave(event);
     if (event.key !== "Enter" || !matches?.size) return;
     focus([...matches].reduce((best, box) => total[box] > total[best] ? box : best));
   });
@@ -247,7 +258,7 @@
       event.preventDefault();
       search.focus();
     } else if (event.key === "Escape" && zoomed) zoom(0);
-  });
+  }, { signal });
   toTree.addEventListener("click", () => flameTree.show("tree", explained, true));
   flameTree.shows("graph", (box, go) => {
     chosen = box;
@@ -256,4 +267,5 @@
   });
   new ResizeObserver(() => { if (Math.max(graph.clientWidth, 200) !== width) draw(); }).observe(graph);
   draw();
-})();
+};
+if (globalThis.flameTree) drawFlameGraph();

@@ -15,8 +15,9 @@ from typing import Final
 
 from profkit_storage.categories import CategoryTable, default_categories
 from profkit_storage.formats.boxes import boxes_of
+from profkit_storage.formats.durations import in_seconds
 from profkit_storage.formats.flame_data import data
-from profkit_storage.formats.flame_svg import drawn, in_seconds
+from profkit_storage.formats.flame_svg import drawn
 from profkit_storage.formats.names import markup, writable
 from profkit_storage.formats.policy import policy
 from profkit_storage.formats.view import View, view_of, view_of_merge

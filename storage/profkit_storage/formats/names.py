@@ -14,6 +14,7 @@ MAX_NAME = 300
 # surrogates (undecodable bytes in a path) cannot be written as UTF-8. What turns the direction of writing round makes
 # a name look like another, and the text after it too.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNSAFE_IN_LINES = re.compile(rf"(?![\t\n\r]){_UNSAFE.pattern}")
 
 # What an HTML parser reacts to inside a script element. `<lambda>` or `<frozen runpy>` stay as they are.
 _MARKUP = re.compile(r"<(?=[/!]|script)", re.IGNORECASE)
@@ -27,6 +28,11 @@ def safe(text: str) -> str:
 def writable(text: str) -> str:
     """Return `text` without control characters, those of direction too, and what UTF-8 has no form for."""
     return _UNSAFE.sub(REPLACEMENT, text)
+
+
+def writable_lines(text: str) -> str:
+    """Return `text` as `writable` does, but tabs and ends of lines stay."""
+    return _UNSAFE_IN_LINES.sub(REPLACEMENT, text)
 
 
 def legible(text: str, longest: int = MAX_NAME) -> str:

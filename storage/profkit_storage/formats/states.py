@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from profkit_storage.formats.boxes import UNOBSERVED
-from profkit_storage.formats.flame_svg import SHADED, figure, in_seconds
+from profkit_storage.formats.durations import in_seconds
+from profkit_storage.formats.flame_svg import SHADED, figure
 from profkit_storage.formats.names import markup
 from profkit_storage.formats.tables import table
 from profkit_storage.functions import function_name

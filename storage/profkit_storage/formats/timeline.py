@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from profkit_storage.formats.flame_svg import figure, in_seconds
+from profkit_storage.formats.durations import in_seconds
+from profkit_storage.formats.flame_svg import figure
 from profkit_storage.formats.lanes import MAX_ROWS, Lane, Shown, lanes_of
 from profkit_storage.formats.names import markup
 from profkit_storage.formats.states import ORDER, bar
@@ -20,13 +21,16 @@ from profkit_storage.profile import Profile, Trigger
 
 def timeline_section(profile: Profile) -> str:
     """Return the timeline of a profile as a part of a page."""
-    whole = profile.trigger is Trigger.MANUAL
-    content = _threads(profile) if whole else _timeline(profile)
-    title = "Threads and tasks" if whole else "Timeline"
+    title = "Threads and tasks" if profile.trigger is Trigger.MANUAL else "Timeline"
     return (
         f'<section class="flame-part" aria-labelledby="flame-time"><h2 id="flame-time">{title}</h2>'
-        f"{content}</section>"
+        f"{timeline(profile)}</section>"
     )
+
+
+def timeline(profile: Profile) -> str:
+    """Return what is in that part, of which a page may have several."""
+    return _threads(profile) if profile.trigger is Trigger.MANUAL else _timeline(profile)
 
 
 def _timeline(profile: Profile) -> str:

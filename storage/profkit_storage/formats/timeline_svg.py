@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count as counting
 
 from profkit_storage.formats.boxes import CATEGORIES
-from profkit_storage.formats.flame_svg import in_seconds
+from profkit_storage.formats.durations import in_seconds
 from profkit_storage.formats.lanes import Lane
 from profkit_storage.formats.names import legible, markup
 from profkit_storage.formats.states import kind_of

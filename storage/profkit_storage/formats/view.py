@@ -36,29 +36,43 @@ class View:
 
 
 def view_of(
-    profile: Profile, *, table: CategoryTable | None = None, limit: int = MAX_BOXES, size: int | None = None
+    profile: Profile,
+    *,
+    table: CategoryTable | None = None,
+    limit: int = MAX_BOXES,
+    size: int | None = None,
+    hottest: bool = True,
 ) -> View:
-    """Return a profile's view, its weight not applied: with at most `limit` boxes and `size` bytes of data."""
-    view = _view(MergedProfile.of(_marked(profile)), table, limit, size)
-    return replace(view, timeline=timeline_section(profile), children="")
+    """Return a profile's view, its weight not applied: with at most `limit` boxes and `size` bytes of data.
+
+    Without `hottest` there is no table of functions: for a page that has one of its own.
+    """
+    boxes, view = _view(MergedProfile.of(_marked(profile)), table, limit, size)
+    return replace(
+        view, timeline=timeline_section(profile), hottest=hottest_section(boxes) if hottest else ""
+    )
 
 
 def view_of_merge(
     merged: MergedProfile, *, table: CategoryTable | None = None, limit: int = MAX_BOXES
 ) -> View:
     """Return a merge's view; it keeps no order of time, so there is no timeline."""
-    return _view(merged, table, limit, None)
+    boxes, view = _view(merged, table, limit, None)
+    return replace(view, hottest=hottest_section(boxes), children=children_section(merged))
 
 
-def _view(merged: MergedProfile, table: CategoryTable | None, limit: int, size: int | None) -> View:
+def _view(
+    merged: MergedProfile, table: CategoryTable | None, limit: int, size: int | None
+) -> tuple[list[Box], View]:
+    """Return the boxes, and the parts that a profile and a merge both have."""
     boxes, content = _fitting(merged, table or default_categories(), limit, size)
-    return View(
+    return boxes, View(
         states=states_section(merged),
         graph=graph_section(boxes),
         tree=tree_section(),
         timeline="",
-        hottest=hottest_section(boxes),
-        children=children_section(merged),
+        hottest="",
+        children="",
         data=content,
     )
 

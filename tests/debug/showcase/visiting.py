@@ -45,10 +45,11 @@ class Visit:
         self.address = address
         self._path = ""
         self._answers: list[Response] = []
+        self._asked: set[Request] = set()
         page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.complain(f"script error: {error}"))
         page.on("request", self._on_request)
-        page.on("requestfailed", lambda request: self.complain(f"not loaded: {request.url}"))
+        page.on("requestfailed", self._on_failure)
         page.on("response", self._on_response)
         page.on("dialog", lambda dialog: (self.complain(f"dialog: {dialog.message}"), dialog.dismiss()))
 
@@ -56,6 +57,7 @@ class Visit:
         """Go to a page of the debug routes; return its text as it was sent."""
         self._path = path
         self._answers.clear()
+        self._asked.clear()
         answer = self.page.goto(self.address + path, wait_until="load")
         assert answer is not None
         self.status = answer.status
@@ -75,9 +77,15 @@ class Visit:
             self.complain(f"console: {message.text}")
 
     def _on_response(self, answer: Response) -> None:
-        self._answers.append(answer)
+        if answer.request in self._asked:  # what the page before had asked for may come late, and be gone
+            self._answers.append(answer)
+
+    def _on_failure(self, request: Request) -> None:
+        if request in self._asked:
+            self.complain(f"not loaded: {request.url}")
 
     def _on_request(self, request: Request) -> None:
+        self._asked.add(request)
         if not request.url.startswith((self.address + "/", "data:", "blob:")):
             self.complain(f"asks another host, or another part of this one: {request.url}")
 
