@@ -11,22 +11,26 @@ The rule, in order, for a sample of the operation:
    several side by side: then each that is in flight has its share of the time (see inflight.py).
 4. Libraries above that function (an agent framework that called it).
 5. The operation's own category; `application` if it has none.
+6. Transport that met no owner in 2 passes by what is not of a remote category (db, llm) in 3 to 5, and is `http` if
+   nothing is.
 
-Transport that met no owner in 2 is `http`, unless a child, a library or the operation around it is of a remote
-category (db, llm): then it is that one's. The place is the innermost application function, "" if there is none.
+The place is the innermost application function, "" if there is none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import enum
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from profkit_analyzers.blame import Blame, CallSite, function_name
 from profkit_analyzers.children import ChildSpans
+from profkit_analyzers.critical_path import critical_branches
 from profkit_analyzers.inflight import InFlight
-from profkit_analyzers.stacks import Verdict, verdicts
+from profkit_analyzers.stacks import Owner, Verdict, verdicts
 from profkit_storage import ChildOperation, Origin, Profile, Sample, State
-from profkit_storage.categories import Category, CategoryTable, Match
+from profkit_storage.categories import Category, CategoryTable
 
 _RUNTIME = (State.STARVED, State.HELD, State.GC)
 UNKNOWN_HOLDER = CallSite("[not known]")
@@ -37,26 +41,60 @@ PLAIN_CODE = "application"
 """The owner of seconds that no library and no child operation owns."""
 
 
+class Rule(enum.IntEnum):
+    """The rules by their numbers in the module's docstring."""
+
+    RUNTIME = 1
+    LIBRARY = 2
+    CHILD = 3
+    AROUND = 4
+    OPERATION = 5
+    TRANSPORT = 6
+
+
+class Ruling(NamedTuple):
+    """What seconds are blamed on, and what decided: a library's `owner` (rules 2, 4) or a `child` (rule 3).
+
+    `in_flight`: the child was in flight while the operation waited for others.
+    """
+
+    blame: Blame
+    rule: Rule
+    owner: Owner | None = None
+    child: ChildOperation | None = None
+    in_flight: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """Where one operation's wall seconds went: the `seconds` and `unobserved` together are its wall time."""
+    """Where one operation's wall seconds went: the `seconds` and `unobserved` together are its wall time.
+
+    `critical` are those of the `seconds` that are on its critical path, see `critical_path`.
+    """
 
     seconds: dict[Blame, float]
+    critical: dict[Blame, float]
     unobserved: float
 
 
-def attribute(profile: Profile, table: CategoryTable) -> Attribution:
-    """Return where the seconds of one profile went. The time it takes grows with distinct stacks, not with samples."""
-    blamer = _Blamer(profile, table)
+def attribute(
+    profile: Profile, table: CategoryTable, stacks: dict[tuple[int, State, Blame], float] | None = None
+) -> Attribution:
+    """Return where the seconds of one profile went. The time it takes grows with distinct stacks, not with samples.
+
+    If `stacks` are given, the seconds of each node and state are added to them by what they are blamed on.
+    """
     seconds: dict[Blame, float] = {}
-    elapsed = 0.0
-    stretch = _stretch(profile)
-    for sample in profile.samples:
-        end = elapsed + sample.wall * stretch
-        for blame, share in blamer.blames(sample, elapsed, end):
-            seconds[blame] = seconds.get(blame, 0.0) + share
-        elapsed = end
-    return Attribution(seconds, profile.sampling.unobserved)
+    critical: dict[Blame, float] = {}
+    path = critical_branches(profile)
+    for sample, ruling, share in Blamer(profile, table).rulings():
+        blame = ruling.blame
+        seconds[blame] = seconds.get(blame, 0.0) + share
+        critical[blame] = critical.get(blame, 0.0) + (share if sample.branch in path else 0.0)
+        if stacks is not None:
+            key = (sample.node, sample.state, blame)
+            stacks[key] = stacks.get(key, 0.0) + share
+    return Attribution(seconds, critical, profile.sampling.unobserved)
 
 
 def _stretch(profile: Profile) -> float:
@@ -65,38 +103,48 @@ def _stretch(profile: Profile) -> float:
     return profile.wall / sampled if sampled > 0 and profile.wall > 0 else 1.0
 
 
-class _Blamer:
-    """The rule, applied to one profile's samples in time order; remembers what it said of each stack."""
+class Blamer:
+    """The rule, applied to one profile; remembers what it said of each stack. Ask for its `rulings` once."""
 
     def __init__(self, profile: Profile, table: CategoryTable) -> None:
         self._profile = profile
         self._table = table
         self._operation = table.category(profile.category)
         self._verdicts = verdicts(profile, table)
-        self._near: dict[int, Blame | None] = {}
-        self._plain: dict[int, Blame] = {}
+        self._near: dict[int, Ruling | None] = {}
+        self._plain: dict[int, Ruling] = {}
         self._names: dict[int, frozenset[str]] = {}
         self._children = ChildSpans(profile, self._names_in)
         self._in_flight = InFlight(profile.children)
 
-    def blames(self, sample: Sample, start: float, end: float) -> Iterator[tuple[Blame, float]]:
-        """Yield blames and their seconds, which are the sample's; it spans [start, end] on the operation's clock."""
-        if sample.state in _RUNTIME:
-            yield self._runtime(sample), sample.wall
-            return
-        node = sample.node
-        if node not in self._near:
+    def rulings(self) -> Iterator[tuple[Sample, Ruling, float]]:
+        """Yield samples in order of time, each with the rulings on it and their seconds, which are the sample's."""
+        start = 0.0
+        stretch = _stretch(self._profile)
+        for sample in self._profile.samples:
+            end = start + sample.wall * stretch
+            if sample.state in _RUNTIME:
+                yield sample, self._runtime(sample), sample.wall
+            elif (near := self._nearest(sample.node)) is not None:
+                yield sample, near, sample.wall
+            elif self._awaits(sample):
+                for ruling, share in self._shared(sample, start, end):
+                    yield sample, ruling, share
+            else:
+                children = self._children.during(sample, start, end)
+                ruling = self._beyond(sample.node, children) if children else self._by_frames(sample.node)
+                yield sample, ruling, sample.wall
+            start = end
+
+    def _nearest(self, node: int) -> Ruling | None:
+        try:
+            return self._near[node]
+        except KeyError:
             verdict = self._verdicts[node]
-            self._near[node] = _made(verdict.near, verdict) if verdict.near else None
-        near = self._near[node]
-        if near is not None:
-            yield near, sample.wall
-        elif self._awaits(sample):
-            yield from self._shared(sample, start, end)
-        else:
-            children = self._children.during(sample, start, end)
-            blame = self._beyond(self._verdicts[node], children) if children else self._by_frames(node)
-            yield blame, sample.wall
+            near = verdict.near
+            found = Ruling(_made(near.category, near.name, verdict), Rule.LIBRARY, near) if near else None
+            self._near[node] = found
+            return found
 
     def _awaits(self, sample: Sample) -> bool:
         """Tell whether the operation's own stack ends where it waits for others, in whatever tasks they are."""
@@ -117,39 +165,49 @@ class _Blamer:
                 return True
         return False
 
-    def _shared(self, sample: Sample, start: float, end: float) -> Iterator[tuple[Blame, float]]:
-        children, verdict = self._profile.children, self._verdicts[sample.node]
+    def _shared(self, sample: Sample, start: float, end: float) -> Iterator[tuple[Ruling, float]]:
+        children = self._profile.children
         left = sample.wall
         for index, seconds in self._in_flight.shares(start, end).items():
             around = [children[index], *(children[above] for above in self._in_flight.around(index))]
             share = sample.wall * seconds / (end - start)
             left -= share
-            yield self._beyond(verdict, around), share
+            yield self._beyond(sample.node, around, in_flight=True), share
         if left > _NOTHING or left == sample.wall:
             yield self._by_frames(sample.node), left
 
-    def _by_frames(self, node: int) -> Blame:
+    def _by_frames(self, node: int) -> Ruling:
         if node not in self._plain:
-            self._plain[node] = self._beyond(self._verdicts[node], [])
+            self._plain[node] = self._beyond(node, ())
         return self._plain[node]
 
-    def _beyond(self, verdict: Verdict, children: list[ChildOperation]) -> Blame:
-        around = [Match(self._table.category(child.category), child.name) for child in children]
-        if verdict.far is not None:
-            around.append(verdict.far)
-        around.append(Match(self._operation, verdict.transport or verdict.wait or PLAIN_CODE))
-        if verdict.transport:
-            around = [match for match in around if match.category.remote]
-            around.append(Match(self._table.category("http"), verdict.transport))
-        return _made(around[0], verdict)
+    def _beyond(self, node: int, children: Sequence[ChildOperation], *, in_flight: bool = False) -> Ruling:
+        """Apply rules 3 to 6 to a stack without a near owner; `children` are those around it, innermost first."""
+        verdict = self._verdicts[node]
+        any_category = not verdict.transport
+        for child in children:
+            category = self._table.category(child.category)
+            if any_category or category.remote:
+                return Ruling(
+                    _made(category, child.name, verdict), Rule.CHILD, child=child, in_flight=in_flight
+                )
+        far = verdict.far
+        if far is not None and (any_category or far.category.remote):
+            return Ruling(_made(far.category, far.name, verdict), Rule.AROUND, far)
+        owner = verdict.transport or verdict.wait or PLAIN_CODE
+        if any_category or self._operation.remote:
+            return Ruling(_made(self._operation, owner, verdict), Rule.OPERATION)
+        return Ruling(_made(self._table.category("http"), owner, verdict), Rule.TRANSPORT)
 
-    def _runtime(self, sample: Sample) -> Blame:
+    def _runtime(self, sample: Sample) -> Ruling:
         if sample.state is State.GC:
-            return Blame("runtime", "", "gc", self._verdicts[sample.node].call_site)
-        place = UNKNOWN_HOLDER
-        if sample.holder >= 0:
-            place = CallSite(function_name(self._profile.frames[sample.holder]))
-        return Blame("runtime", "", "event_loop", place)
+            blame = Blame("runtime", "", "gc", self._verdicts[sample.node].call_site)
+        else:
+            place = UNKNOWN_HOLDER
+            if sample.holder >= 0:
+                place = CallSite(function_name(self._profile.frames[sample.holder]))
+            blame = Blame("runtime", "", "event_loop", place)
+        return Ruling(blame, Rule.RUNTIME)
 
     def _names_in(self, node: int) -> frozenset[str]:
         found = self._names.get(node)
@@ -160,6 +218,5 @@ class _Blamer:
         return found
 
 
-def _made(match: Match, verdict: Verdict) -> Blame:
-    category: Category = match.category
-    return Blame(category.reported, category.subcategory, match.owner, verdict.call_site)
+def _made(category: Category, owner: str, verdict: Verdict) -> Blame:
+    return Blame(category.reported, category.subcategory, owner, verdict.call_site)

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
 
-from profkit_analyzers.blame import Blame, CallSite
-from profkit_analyzers.ranking import MICRO, NANO, Cost, OperationSummary, Summary
+from profkit_analyzers.bands import BandShares
+from profkit_analyzers.blame import CallSite
+from profkit_analyzers.bootstrap import Interval
+from profkit_analyzers.budgets import Budgets
+from profkit_analyzers.findings import Finding
+from profkit_analyzers.pictures import Pictures
+from profkit_analyzers.populations import Population
+from profkit_analyzers.skipping import Skipped
 
-REPORT_SCHEMA = 1
-MAX_SKIPPED = 20
-"""Damaged or foreign things named in a report; all of them are counted."""
+if TYPE_CHECKING:
+    import polars as pl
+
+REPORT_SCHEMA = 2
 
 _DIGITS = 6
 
@@ -19,8 +28,10 @@ _DIGITS = 6
 class Bottleneck:
     """One row of the ranking. Seconds are of all operations it stands for; `share` is of all their seconds, 0 to 1.
 
-    `recoverable` is the seconds over the budget that would go with it; `operations` how many operations it touches,
-    `rescued` how many of them would be within the budget without it; `exemplar` the id of the worst of them.
+    `recoverable` is the seconds over the budget that would go with it, and `interval` how sure that is; `critical` the
+    seconds on the critical path; `operations` how many operations it touches, `rescued` how many of them would be
+    within the budget without it. `tail` is what part of the operation's differences in duration is its own (they sum
+    to 1), `bands` its share of the usual runs and of the slowest, None where these are too few to tell.
     """
 
     rank: int
@@ -31,10 +42,37 @@ class Bottleneck:
     call_site: CallSite
     seconds: float
     share: float
+    critical: float
     recoverable: float
+    interval: Interval
     operations: float
     rescued: float
-    exemplar: str
+    tail: float
+    bands: BandShares | None
+    evidence: Evidence
+
+    @property
+    def exemplar(self) -> str:
+        """The id of the worst run."""
+        return self.evidence.exemplars[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Where to look: `exemplars` are the ids of the worst runs, the worst first; UTC start of the first and the last.
+
+    `hosts` and `versions` are those it was seen on, at most 20; `more_hosts` and `more_versions` tell that
+    there are others. `hottest_stack` is the one with most of its seconds in the worst run, from the root to the leaf.
+    """
+
+    exemplars: tuple[str, ...]
+    first_seen: datetime
+    last_seen: datetime
+    hosts: tuple[str, ...]
+    versions: tuple[str, ...]
+    more_hosts: bool = False
+    more_versions: bool = False
+    hottest_stack: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +80,7 @@ class OperationStats:
     """The slow runs of one operation: `profiles` stored, which stand for `operations`; p50, p95, p99 to 1 %.
 
     `nested` of them ran inside another slow operation, which has their seconds in its rows; `unobserved` is without
-    them.
+    them. `population` is of all its calls, slow or not, where there are rollups of it.
     """
 
     profiles: int
@@ -55,29 +93,23 @@ class OperationStats:
     p50: float
     p95: float
     p99: float
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """Something in the store that could not be read, and why."""
-
-    key: str
-    reason: str
+    population: Population | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What an analysis found. `seconds` is the sum of `categories` and `unobserved`.
 
-    `nested` of the `profiles` ran inside another of them, and their seconds are counted there. `not_ranked` more match
-    but are of no slow operation, `captures_by_hand` of them.
+    `nested` of the `profiles` ran inside another of them, and their seconds are counted there. `not_ranked` more
+    match but are of no slow operation, `captures_by_hand` of them. `findings` are known patterns, the most seconds at
+    stake first. `pictures` are what a page draws, None unless asked for; they are not in the JSON.
     """
 
     profiles: int
     nested: int = 0
     seconds: float
     unobserved: float
-    budget: float | None = None
+    budgets: Budgets = field(default_factory=Budgets)
     operations: Mapping[str, OperationStats] = field(default_factory=dict[str, OperationStats])
     categories: Mapping[str, float] = field(default_factory=dict[str, float])
     bottlenecks: tuple[Bottleneck, ...] = ()
@@ -86,74 +118,36 @@ class Report:
     captures_by_hand: int = 0
     skipped: tuple[Skipped, ...] = ()
     skipped_count: int = 0
+    pictures: Pictures | None = None
+    findings: tuple[Finding, ...] = ()
+
+    def to_polars(self) -> dict[str, pl.DataFrame]:
+        """Return its tables by name: `bottlenecks`, `operations`, `categories` and `findings`; see `frames.tables`."""
+        from profkit_analyzers.frames import tables
+
+        return tables(self.to_dict())
 
     def to_dict(self) -> dict[str, object]:
-        """Return the report as plain values for JSON, schema 1."""
+        """Return the report as plain values for JSON, schema 2."""
         return {
             "schema": REPORT_SCHEMA,
             "profiles": self.profiles,
             "nested": self.nested,
             "not_ranked": self.not_ranked,
             "captures_by_hand": self.captures_by_hand,
-            "budget": self.budget,
+            "budget": self.budgets.default,
+            "operation_budgets": dict(self.budgets.operations),
+            "category_budgets": dict(self.budgets.categories),
             "seconds": _rounded(self.seconds),
             "operations": {name: _operation(stats) for name, stats in self.operations.items()},
             "categories": {name: _rounded(seconds) for name, seconds in self.categories.items()},
             "unobserved": _rounded(self.unobserved),
             "bottlenecks": [_bottleneck(row) for row in self.bottlenecks],
             "bottlenecks_count": self.bottlenecks_count,
+            "findings": [finding.to_dict() for finding in self.findings],
             "skipped": [{"key": item.key, "reason": item.reason} for item in self.skipped],
             "skipped_count": self.skipped_count,
         }
-
-
-def ranked(summary: Summary) -> list[tuple[str, Blame, Cost]]:
-    """Return (operation, blame, cost) of what is over its budget, the most recoverable seconds first."""
-    rows = [
-        (name, blame, cost)
-        for name, operation in summary.operations.items()
-        for blame, cost in operation.costs.items()
-        if cost.recoverable > 0
-    ]
-    return sorted(rows, key=lambda row: (-row[2].recoverable, -row[2].spent, row[0], row[1]))
-
-
-def bottleneck(rank: int, row: tuple[str, Blame, Cost], total: int) -> Bottleneck:
-    """Return one row of the ranking; `total` is all operations' nanoseconds."""
-    operation, blame, cost = row
-    return Bottleneck(
-        rank=rank,
-        operation=operation,
-        category=blame.category,
-        subcategory=blame.subcategory,
-        owner=blame.owner,
-        call_site=blame.call_site,
-        seconds=cost.spent / NANO,
-        share=cost.spent / total if total else 0.0,
-        recoverable=cost.recoverable / NANO,
-        operations=cost.operations / MICRO,
-        rescued=cost.rescued / MICRO,
-        exemplar=cost.worst.id,
-    )
-
-
-def operation_stats(summary: OperationSummary) -> OperationStats:
-    """Return the figures of one operation."""
-    nanoseconds, slowest_id = summary.slowest
-    slowest = nanoseconds / NANO
-    p50, p95, p99 = (min(summary.durations.quantile(share), slowest) for share in (0.5, 0.95, 0.99))
-    return OperationStats(
-        profiles=summary.profiles,
-        nested=summary.nested,
-        operations=summary.operations / MICRO,
-        seconds=summary.spent / NANO,
-        unobserved=summary.unobserved / NANO,
-        slowest=slowest,
-        slowest_id=slowest_id,
-        p50=p50,
-        p95=p95,
-        p99=p99,
-    )
 
 
 def _operation(stats: OperationStats) -> dict[str, object]:
@@ -168,6 +162,7 @@ def _operation(stats: OperationStats) -> dict[str, object]:
         "p50": _rounded(stats.p50),
         "p95": _rounded(stats.p95),
         "p99": _rounded(stats.p99),
+        "population": stats.population.to_dict() if stats.population else None,
     }
 
 
@@ -181,10 +176,22 @@ def _bottleneck(row: Bottleneck) -> dict[str, object]:
         "call_site": str(row.call_site),
         "seconds": _rounded(row.seconds),
         "share": _rounded(row.share),
+        "critical_seconds": _rounded(row.critical),
         "recoverable_seconds": _rounded(row.recoverable),
+        "recoverable_interval": [_rounded(row.interval.low), _rounded(row.interval.high)],
         "operations": _count(row.operations),
         "rescued": _count(row.rescued),
-        "exemplar": row.exemplar,
+        "tail": _rounded(row.tail),
+        "p50_share": None if row.bands is None else _rounded(row.bands.p50),
+        "p99_share": None if row.bands is None else _rounded(row.bands.p99),
+        "exemplars": list(row.evidence.exemplars),
+        "hottest_stack": list(row.evidence.hottest_stack),
+        "first_seen": row.evidence.first_seen.isoformat(),
+        "last_seen": row.evidence.last_seen.isoformat(),
+        "hosts": list(row.evidence.hosts),
+        "more_hosts": row.evidence.more_hosts,
+        "versions": list(row.evidence.versions),
+        "more_versions": row.evidence.more_versions,
     }
 
 

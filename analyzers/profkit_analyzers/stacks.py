@@ -5,10 +5,22 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from profkit_analyzers.blame import CallSite, function_name
-from profkit_storage import Frame, Node, Origin, Profile
-from profkit_storage.categories import CategoryTable, Kind, Match
+from profkit_storage import Frame, Origin, Profile
+from profkit_storage.categories import Category, CategoryTable, Kind, Match
 
 _SERIALIZATION = "serialization"
+
+
+class Owner(NamedTuple):
+    """A library that owns what is below it: the node that has its `category`, and the one that gave its name.
+
+    They differ where serialization names the SDK it serves, and a driver's cursor the library that called it.
+    """
+
+    category: Category
+    name: str
+    node: int
+    named_by: int
 
 
 class Verdict(NamedTuple):
@@ -20,11 +32,11 @@ class Verdict(NamedTuple):
     where it is; `own` says that it is running its own code, or a built-in function that no category knows.
     """
 
-    near: Match | None
-    sdk: Match | None
+    near: Owner | None
+    sdk: Owner | None
     transport: str
     wait: str
-    far: Match | None
+    far: Owner | None
     function: Frame | None
     line: int
     own: bool
@@ -41,21 +53,21 @@ def verdicts(profile: Profile, table: CategoryTable) -> list[Verdict]:
     """Return the verdict on each of the profile's nodes."""
     matches = [table.match(frame) for frame in profile.frames]
     found: list[Verdict] = []
-    for node in profile.nodes:
-        parent = found[node.parent] if node.parent >= 0 else None
+    for index, node in enumerate(profile.nodes):
+        above = found[node.parent] if node.parent >= 0 else _NO_APPLICATION
         frame = profile.frames[node.frame]
-        verdict = parent
-        if frame.origin is Origin.APPLICATION:
-            verdict = _application(frame, node, parent)
-        elif verdict is None:
-            verdict = _NO_APPLICATION
         match = matches[node.frame]
-        if match is not None:
-            verdict = _library(verdict, match)
+        if frame.origin is Origin.APPLICATION:
+            far = above.near or above.far
+            verdict = Verdict(None, None, "", "", far, frame, node.line, own=True)
+        elif match is not None:
+            verdict = _library(above, match, index)
         elif frame.origin is Origin.SYNTHETIC:
-            verdict = verdict._replace(wait=verdict.wait or frame.qualname.strip("[]"), own=False)
-        elif frame.origin is not Origin.APPLICATION and frame.origin is not Origin.NATIVE:
-            verdict = verdict._replace(own=False)
+            verdict = _handed_on(above, above.transport, above.wait or frame.qualname.strip("[]"))
+        elif frame.origin is Origin.NATIVE:
+            verdict = above
+        else:
+            verdict = _handed_on(above, above.transport, above.wait)
         found.append(verdict)
     return found
 
@@ -63,23 +75,29 @@ def verdicts(profile: Profile, table: CategoryTable) -> list[Verdict]:
 _NO_APPLICATION = Verdict(None, None, "", "", None, None, 0, own=True)
 
 
-def _application(frame: Frame, node: Node, parent: Verdict | None) -> Verdict:
-    far = None if parent is None else parent.near or parent.far
-    return Verdict(None, None, "", "", far, frame, node.line, own=True)
+def _library(above: Verdict, match: Match, node: int) -> Verdict:
+    """Return the verdict on a library's frame, that of `node`, which was called from `above`."""
+    category = match.category
+    if category.kind is Kind.TRANSPORT:
+        return _handed_on(above, above.transport or match.owner, above.wait)
+    if category.kind is Kind.WAIT:
+        return _handed_on(above, above.transport, above.wait or match.owner)
+    near, sdk, transport, wait, far, function, line, _ = above
+    same = near is not None and near.category is category
+    if category.name == _SERIALIZATION:
+        near = _owner(match, node, near if same else sdk)
+    else:
+        near = sdk = _owner(match, node, near if same and match.generic else None)
+    return Verdict(near, sdk, transport, wait, far, function, line, own=False)
 
 
-def _library(above: Verdict, match: Match) -> Verdict:
-    """Return the verdict on a library's frame that was called from `above`."""
-    kind = match.category.kind
-    if kind is Kind.TRANSPORT:
-        return above._replace(transport=above.transport or match.owner, own=False)
-    if kind is Kind.WAIT:
-        return above._replace(wait=above.wait or match.owner, own=False)
-    if match.category.name == _SERIALIZATION:
-        owner = above.sdk.owner if above.sdk is not None else match.owner
-        if above.near is not None and above.near.category is match.category:
-            owner = above.near.owner
-        return above._replace(near=Match(match.category, owner), own=False)
-    if match.generic and above.near is not None and above.near.category is match.category:
-        match = above.near
-    return above._replace(near=match, sdk=match, own=False)
+def _handed_on(above: Verdict, transport: str, wait: str) -> Verdict:
+    if not above.own and transport == above.transport and wait == above.wait:
+        return above
+    return Verdict(above.near, above.sdk, transport, wait, above.far, above.function, above.line, own=False)
+
+
+def _owner(match: Match, node: int, named: Owner | None) -> Owner:
+    if named is None:
+        return Owner(match.category, match.owner, node, node)
+    return Owner(match.category, named.name, node, named.named_by)

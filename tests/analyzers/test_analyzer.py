@@ -77,7 +77,8 @@ def test_the_names_of_what_was_skipped_are_bounded_and_the_count_is_not(store, m
     assert (len(report.skipped), report.skipped_count) == (20, 50)
 
 
-def test_a_profile_that_goes_while_being_read_is_skipped(store, make_profile):
+def test_a_profile_that_goes_while_being_read_is_skipped(store, make_profile, monkeypatch):
+    monkeypatch.setattr("profkit_analyzers.parts.CHUNK", 1)
     first, second = store.put(make_profile()), store.put(make_profile())
     gone = max(first.id, second.id)
     report = ProfileAnalyzer(store).analyze(progress=lambda done, total: store.delete(gone))
@@ -85,13 +86,14 @@ def test_a_profile_that_goes_while_being_read_is_skipped(store, make_profile):
     assert [item.reason for item in report.skipped] == ["gone since it was listed"]
 
 
-def test_progress_tells_how_many_of_how_many(store, make_profile):
+def test_progress_tells_how_many_of_how_many(store, make_profile, monkeypatch):
+    monkeypatch.setattr("profkit_analyzers.parts.CHUNK", 2)
     for _ in range(3):
         store.put(make_profile())
     store.put(make_profile(trigger=Trigger.ERROR, weight=0.0))
     seen = []
     ProfileAnalyzer(store).analyze(progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert seen == [(2, 3), (3, 3)]
 
 
 def test_top_keeps_the_first_rows_and_says_how_many_there_were(store, make_profile):
@@ -103,20 +105,16 @@ def test_top_keeps_the_first_rows_and_says_how_many_there_were(store, make_profi
     assert [row.rank for row in every.bottlenecks] == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize(
-    "options", [{"budget": -1.0}, {"budget": float("nan")}, {"budget": float("inf")}, {"top": 0}]
-)
-def test_bad_options_are_refused_by_name_and_value(store, options):
-    ((name, value),) = options.items()
-    with pytest.raises(ConfigurationError, match=f"{name} {value}"):
-        ProfileAnalyzer(store).analyze(**options)
+def test_bad_options_are_refused_by_name_and_value(store):
+    with pytest.raises(ConfigurationError, match="top 0: must be 1 or more"):
+        ProfileAnalyzer(store).analyze(top=0)
 
 
 def test_the_json_form_is_the_documented_one(store, make_profile):
     store.put(make_profile())
     (store.path / store.put(make_profile()).key).write_bytes(b"x" * 500)
     document = json.loads(json.dumps(ProfileAnalyzer(store).analyze().to_dict()))
-    assert (document["schema"], document["profiles"]) == (1, 1)
+    assert (document["schema"], document["profiles"]) == (2, 1)
     first = document["bottlenecks"][0]
     assert (first["category"], first["owner"], first["call_site"]) == (
         "llm",

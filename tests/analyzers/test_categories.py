@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
+from pathlib import Path
+
 import pytest
 
 from profkit_storage import ConfigurationError, Frame, Origin
@@ -10,8 +13,8 @@ from profkit_storage.categories import Kind, default_categories, load_categories
 TABLE = default_categories()
 
 
-def told(frame: Frame):
-    match = TABLE.match(frame)
+def told(frame: Frame, table=TABLE):
+    match = table.match(frame)
     return None if match is None else (match.category.name, match.owner)
 
 
@@ -178,6 +181,78 @@ def test_a_file_of_ones_own_is_laid_over_the_built_in_one(tmp_path, frames):
     assert told(frames.lib("stripe.api:charge", "stripe")) is None
 
 
+@pytest.fixture
+def own(tmp_path):
+    """`own(text) -> CategoryTable`: the built-in rules with a file of this text laid over them."""
+
+    def load(text):
+        path = tmp_path / "mine.toml"
+        path.write_text(f"schema = 1\n{text}")
+        return load_categories(path)
+
+    return load
+
+
+@pytest.mark.parametrize(
+    "name", ["db", "vector", "cache", "llm", "transport", "wait", "serialization", "http"]
+)
+def test_a_category_that_is_added_to_stays_what_it_is(own, frames, name):
+    table = own(f'[categories.{name}]\npackages = ["ours"]')
+    assert table.categories[name] == TABLE.categories[name]
+    assert table.match(frames.lib("ours.core:run", "ours")).category == TABLE.categories[name]
+
+
+def test_each_thing_said_of_a_category_is_overridden_by_itself(own):
+    budget = own("[categories.db]\nbudget_ms = 20").categories["db"]
+    assert (budget.budget, budget.remote) == (0.02, True)
+    apart = own('[categories.cache]\nparent = "cache"\nremote = false').categories["cache"]
+    assert (apart.reported, apart.subcategory, apart.remote, apart.budget) == ("cache", "", False, 0.01)
+    below = own('[categories.orders]\nparent = "db"').categories["orders"]
+    assert (below.reported, below.subcategory) == ("db", "orders")
+
+
+def test_a_package_moves_whole_or_in_part_to_another_category(own, frames):
+    table = own('[categories.search]\npackages = ["elasticsearch", "redis.commands.search"]')
+    assert table.match(frames.lib("elasticsearch.client:search", "elasticsearch")).category.name == "search"
+    assert table.match(frames.lib("redis.commands.search.x:query", "redis")).category.name == "search"
+    assert table.match(frames.lib("redis.commands.core:get", "redis")).category.name == "cache"
+    plain = own('[categories.application]\npackages = ["torch"]')
+    assert plain.match(frames.lib("torch.nn:forward", "torch")).category.name == "application"
+
+
+def test_a_function_of_ones_own_comes_before_a_pattern_of_the_built_in_file(own, frames):
+    table = own('[categories.pipes]\nfunctions = ["anyio._backends._asyncio:SocketStream.send"]')
+    wire = "anyio._backends._asyncio:SocketStream"
+    assert table.match(frames.lib(f"{wire}.send", "anyio")).category.name == "pipes"
+    assert table.match(frames.lib(f"{wire}.receive", "anyio")).category.name == "transport"
+
+
+def test_a_c_call_of_ones_own_comes_before_the_built_in_ones(own, frames):
+    table = own(
+        '[categories.model]\n[[calls]]\ncategory = "model"\nowner = "engine"\n'
+        'methods = ["infer*", "execute"]\nreceivers = ["engine"]'
+    )
+    found = table.match(frames.native("self.engine.infer_batch"))
+    assert (found.category.name, found.owner, found.word.place, found.word.text) == (
+        "model",
+        "engine",
+        "calls[1]",
+        "engine.infer*",
+    )
+    assert table.match(frames.native("engine.execute")).category.name == "model"
+    assert table.match(frames.native("cursor.execute")).category.name == "db"
+    assert table.match(frames.native("search.infer_batch")) is None
+
+
+def test_which_distributions_are_meant_can_be_told_anew(own, frames):
+    theirs = frames.lib("agents.run:go", "tensorflow-agents")
+    assert own("").match(theirs) is None
+    told_anew = own('[distributions]\nagents = ["tensorflow-agents"]')
+    assert told_anew.match(theirs).category.name == "agent"
+    assert told_anew.match(frames.lib("agents.run:go", "openai-agents")) is None
+    assert own("[distributions]\nagents = []").match(theirs).category.name == "agent"
+
+
 @pytest.mark.parametrize(
     ("text", "names"),
     [
@@ -217,6 +292,28 @@ def test_a_file_of_ones_own_is_laid_over_the_built_in_one(tmp_path, frames):
             ["calls[1].receivers", "'a*b'"],
         ),
         ("schema = 1\ncalls = 1", ["calls", "array of tables"]),
+        (
+            'schema = 1\n[categories.db]\npackages = ["json"]',
+            ["categories.db.packages", "'json'", "must be in the list 'stdlib'"],
+        ),
+        (
+            'schema = 1\n[categories.db]\nstdlib = ["redis"]',
+            ["categories.db.stdlib", "'redis'", "must be in the list 'packages'"],
+        ),
+        (
+            'schema = 1\n[categories.a]\nfunctions = ["x:y"]\n[categories.b]\nfunctions = ["x:y"]',
+            ["categories.b.functions", "'x:y'", "'a'"],
+        ),
+        (
+            'schema = 1\n[categories.big]\n[categories.db]\nparent = "big"',
+            ["categories.db.parent", "'big'", "since 'vector' is reported under it"],
+        ),
+        (
+            'schema = 1\n[categories.db]\nkind = "wait"',
+            ["categories.db.kind", "'wait'", "must be 'owner'", "'vector'"],
+        ),
+        ('schema = 1\n[distributions]\nopenia = ["openai"]', ["distributions", "'openia'", "packages"]),
+        ('schema = 1\n[owners]\nredsi = "Redis"', ["owners", "'redsi'", "prefix or a function"]),
         ('schema = 1\n[distributions]\na = ["x y"]', ["distributions.a", "'x y'"]),
         ("schema = 1\n[owners]\na = 5", ["owners.a", "5"]),
     ],
@@ -258,3 +355,12 @@ def load_categories_copy():
 def test_an_unknown_origin_of_frames_is_not_touched(frames):
     assert told(frames.await_) is None
     assert told(Frame("x", "", 0, "redis", "redis", Origin.SYNTHETIC)) is None
+
+
+def test_the_rules_file_in_the_documentation_is_one(own, frames):
+    page = (Path(__file__).parents[2] / "docs" / "analysis-json.md").read_text()
+    block = page.split("## Rules of your own")[1].split("    schema = 1\n")[1].split("\n\n")[0]
+    table = own(textwrap.dedent(block))
+    assert told(frames.native("card_reader.authorise_all"), table) == ("payments", "terminal")
+    assert told(frames.lib("ourdb.core:get", "our-db"), table) == ("db", "the old database")
+    assert told(frames.lib("ourdb.core:get", "another"), table) is None

@@ -54,13 +54,25 @@ def test_analyze_prints_the_ranking_and_what_to_run_next(profkit, store):
     code, out, err = profkit("analyze", store)
     assert (code, err) == (0, "")
     assert "app.llm.complete (line 80)" in out
-    assert f"'{store}' --format html -o profile.html" in out
+    assert f"'{store}' --format flamegraph -o profile.html" in out
+    assert f"'{store}' --format html -o report.html" in out
+
+
+def test_strict_fails_on_what_is_damaged(profkit, store):
+    with open_storage(store) as storage:
+        entry = next(iter(storage.scan()))
+        (storage.path / entry.key).write_bytes(b"x" * 500)
+    assert profkit("analyze", store)[0] == 0
+    code, out, err = profkit("analyze", store, "--strict")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"profkit: --strict: 1 skipped, the first is {entry.key}: ")
+    assert err.count("\n") == 1
 
 
 def test_analyze_json_is_the_reports(profkit, store):
     code, out, _ = profkit("analyze", store, "--format", "json", "--top", 1, "--budget", 2)
     document = json.loads(out)
-    assert (code, document["schema"], document["profiles"], document["budget"]) == (0, 1, 3, 2.0)
+    assert (code, document["schema"], document["profiles"], document["budget"]) == (0, 2, 3, 2.0)
     assert len(document["bottlenecks"]) == 1
 
 
@@ -246,7 +258,7 @@ def test_export_to_where_nothing_can_be_written_says_so(profkit, store, tmp_path
         (["analyze", "STORE", "--budget", "soon"], ["--budget", "'soon'"]),
         (["analyze", "STORE", "--top", "0"], ["--top", "0"]),
         (["analyze", "STORE", "--format", "xml"], ["'xml'", "table", "json"]),
-        (["analyze", "STORE", "--categories", "/no/such.toml"], ["/no/such.toml", "cannot be read"]),
+        (["analyze", "STORE", "--rules", "/no/such.toml"], ["/no/such.toml", "cannot be read"]),
         (["export", "ID", "STORE"], ["--format"]),
         (["export", "ID", "STORE", "--format", "pdf"], ["'pdf'", "speedscope"]),
         (["list", "s3://bucket"], ["s3://"]),
@@ -327,10 +339,10 @@ def test_the_store_may_come_from_the_environment(profkit, store, monkeypatch):
     assert profkit("show", ids(store)[0])[0] == 0
 
 
-def test_a_category_file_is_laid_over(profkit, store, tmp_path):
+def test_a_rules_file_is_laid_over(profkit, store, tmp_path):
     rules = tmp_path / "rules.toml"
     rules.write_text('schema = 1\n[categories.brain]\npackages = ["openai"]\n')
-    document = json.loads(profkit("analyze", store, "--format", "json", "--categories", rules)[1])
+    document = json.loads(profkit("analyze", store, "--format", "json", "--rules", rules)[1])
     assert "brain" in document["categories"]
     assert "llm" not in document["categories"]
 

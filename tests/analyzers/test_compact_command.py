@@ -83,7 +83,9 @@ def test_an_hour_of_little_stays_as_it_is(profkit, store):
     nothing = "in all: nothing to do: no hour that is over holds 64kB of a service beside its blocks\n"
     assert (code, out, err) == (0, nothing, "")
     assert len(files(store, ".pkp")) == 4
-    noon = sum(path.stat().st_size for path in files(store, ".pkp") if "hour=12" in str(path))
+    noon = sum(
+        path.stat().st_size for path in files(store, ".pkp") if "date=2026-03-14/hour=12" in path.as_posix()
+    )
     code, out, _ = profkit("compact", store.path, "--smallest", str(noon), "--until", "2026-03-14T13:00")
     assert "2 profiles into 1 block" in out
 

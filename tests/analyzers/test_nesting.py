@@ -34,7 +34,7 @@ def operation(make_profile, frames):
 
 
 def nested(*profiles):
-    return {profile.id for profile, inside, _ in placed(profiles) if inside}
+    return {profile.id for profile, inside, *_ in placed(profiles) if inside}
 
 
 def analyzed(*profiles, store=None, **query):
@@ -144,6 +144,7 @@ def test_where_nothing_stands_for_the_outer_one_what_ran_inside_it_counts(operat
 
 def test_of_very_many_undecided_ones_the_oldest_are_decided_early(operation, monkeypatch):
     monkeypatch.setattr("profkit_analyzers.dropped._MAX_UNDECIDED", 1)
+    monkeypatch.setattr("profkit_analyzers.parts.CHUNK", 1)
     profiles = [operation("llm", index, 1, index + 100, inside=[index + 1]) for index in range(3)]
     standin = operation("A", 5, 3, 50, weight=2.0)
     assert analyzed(*profiles, standin) == (1, 2 + 6)
@@ -201,7 +202,7 @@ def test_all_come_in_order_and_few_are_held_back(operation):
             yield profile
 
     given = []
-    for profile, inside, _ in placed(source()):
+    for profile, inside, *_ in placed(source()):
         given.append(profile)
         assert inside == (profile.operation == "b")
         assert taken - len(given) <= 1

@@ -6,9 +6,12 @@ import random
 
 import pytest
 
+from profkit_analyzers import ProfileAnalyzer
+from profkit_analyzers.budgets import Budgets
 from profkit_analyzers.quantiles import DurationSketch
 from profkit_analyzers.ranking import MICRO, NANO, Summary
-from profkit_analyzers.report import ranked
+from profkit_analyzers.rows import ranked
+from profkit_storage import MemoryStorage
 from profkit_storage.categories import default_categories
 
 TABLE = default_categories()
@@ -31,7 +34,7 @@ def two_parts(make_profile, frames):
 def costs(*profiles, budget=None):
     summary = Summary()
     for profile in profiles:
-        summary.add(profile, TABLE, budget)
+        summary.add(profile, TABLE, Budgets(default=budget))
     return {
         blame.owner: (
             cost.recoverable / NANO,
@@ -39,7 +42,7 @@ def costs(*profiles, budget=None):
             cost.operations / MICRO,
             cost.rescued / MICRO,
         )
-        for _, blame, cost in ranked(summary)
+        for _, blame, cost, _ in ranked(summary)
     }
 
 
@@ -67,8 +70,8 @@ def test_a_budget_replaces_the_thresholds(two_parts):
 
 def test_the_order_is_by_recoverable_seconds_and_not_by_seconds(two_parts):
     # One long operation over a wide budget recovers less than many that are just over a narrow one.
-    slow = [two_parts(3.0, 0.0001, threshold=2.9) for _ in range(3)]
-    tight = [two_parts(0.0001, 1.5, threshold=0.5) for _ in range(3)]
+    slow = [two_parts(3.0, 0.0001, threshold=2.9) for _ in range(20)]
+    tight = [two_parts(0.0001, 1.5, threshold=0.5) for _ in range(20)]
     assert list(costs(*slow, *tight)) == ["openai", "redis"]
 
 
@@ -77,8 +80,8 @@ def test_the_example_is_the_operation_with_the_largest_part(two_parts):
     summary = Summary()
     for profile in profiles:
         summary.add(profile, TABLE)
-    first = ranked(summary)[0][2]
-    assert first.worst.id == profiles[1].id
+    first = ranked(summary)[0].cost
+    assert [example.id for example in first.worst] == [profiles[index].id for index in (1, 2, 0)]
 
 
 def random_profiles(make_profile, frames, count):
@@ -124,6 +127,69 @@ def test_any_grouping_in_any_order_merges_to_the_same(make_profile, frames, seed
         left = parts.pop(source.randrange(len(parts)))
         parts[source.randrange(len(parts))].merge(left)
     assert fingerprint(parts[0]) == fingerprint(whole)
+
+
+def test_tails_sum_to_one_and_say_what_makes_the_slow_ones_slow(two_parts):
+    source = random.Random(2)
+    store = MemoryStorage()
+    for _ in range(200):
+        # Redis takes the same time in each, openai a different one.
+        store.put(two_parts(1.0, source.lognormvariate(0.0, 0.7)))
+    report = ProfileAnalyzer(store).analyze()
+    rows = {row.owner: row for row in report.bottlenecks}
+    assert rows["openai"].tail == pytest.approx(1.0, abs=1e-4)
+    assert rows["redis"].tail == pytest.approx(0.0, abs=1e-4)
+    assert rows["openai"].bands.p99 > rows["openai"].bands.p50 + 0.15
+    assert rows["redis"].bands.p99 < rows["redis"].bands.p50 - 0.15
+    for band in (0, 1):
+        assert sum(row.bands[band] for row in rows.values()) == pytest.approx(1.0)
+
+
+def test_of_few_runs_the_slowest_hundredth_says_nothing(two_parts):
+    store = MemoryStorage()
+    for _ in range(19):
+        store.put(two_parts(1.0, 2.0))
+    assert {row.bands for row in ProfileAnalyzer(store).analyze().bottlenecks} == {None}
+    store.put(two_parts(1.0, 2.0))
+    assert None not in {row.bands for row in ProfileAnalyzer(store).analyze().bottlenecks}
+
+
+def test_evidence_names_the_worst_runs_when_and_where(two_parts):
+    store = MemoryStorage()
+    profiles = [
+        two_parts(
+            0.1, number % 7 + 1.0, host=f"web-{number % 30:02}", version="2", start_ns=(1 + number) * 10**18
+        )
+        for number in range(8)
+    ]
+    for profile in profiles:
+        store.put(profile)
+    evidence = ProfileAnalyzer(store).analyze().bottlenecks[0].evidence
+    assert evidence.exemplars == tuple(profiles[index].id for index in (6, 5, 4))
+    assert (evidence.first_seen.timestamp(), evidence.last_seen.timestamp()) == (1e9, 8e9)
+    assert evidence.hosts == tuple(f"web-{number:02}" for number in range(8))
+    assert (evidence.versions, evidence.more_hosts) == (("2",), False)
+
+
+def test_evidence_has_the_stack_with_most_seconds_in_the_worst_run(make_profile, frames):
+    store = MemoryStorage()
+    main, ask, send = frames.app("app:main"), frames.lib("openai.client:ask"), frames.lib("httpx:send")
+    stacks = [([main, ask], 0.4), ([main, ask, send], 2.0), ([main, frames.lib("redis:get")], 1.0)]
+    store.put(make_profile(stacks=stacks))
+    store.put(make_profile(stacks=[([main, ask], 1.5)]))
+    first, second = ProfileAnalyzer(store).analyze().bottlenecks
+    names = [name.partition(" (line")[0] for name in first.evidence.hottest_stack]
+    assert names == ["app.main", "openai.client.ask", "httpx.send"]
+    assert second.evidence.hottest_stack[-1].startswith("redis.get")
+
+
+def test_of_very_many_hosts_the_first_by_name_are_told(two_parts):
+    store = MemoryStorage()
+    for number in random.Random(4).sample(range(50), 50):
+        store.put(two_parts(0.1, 2.0, host=f"web-{number:02}"))
+    evidence = ProfileAnalyzer(store).analyze().bottlenecks[0].evidence
+    assert evidence.hosts == tuple(f"web-{number:02}" for number in range(20))
+    assert evidence.more_hosts
 
 
 def test_quantiles_are_within_one_percent():

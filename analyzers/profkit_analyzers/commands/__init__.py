@@ -12,14 +12,18 @@ import click
 
 from profkit_analyzers.commands.analyze import analyze
 from profkit_analyzers.commands.compact import compact
+from profkit_analyzers.commands.diff import diff
 from profkit_analyzers.commands.doctor import doctor
+from profkit_analyzers.commands.explain import explain
 from profkit_analyzers.commands.export import export
 from profkit_analyzers.commands.find import find
 from profkit_analyzers.commands.list import list_profiles
 from profkit_analyzers.commands.output import OutputClosed
 from profkit_analyzers.commands.prune import prune_profiles
 from profkit_analyzers.commands.show import show
+from profkit_analyzers.commands.slo import slo
 from profkit_analyzers.commands.token import make_token
+from profkit_analyzers.commands.trend import trend
 from profkit_analyzers.reporters.terminal import printable
 from profkit_storage import ProfkitError
 
@@ -43,13 +47,17 @@ def profkit(context: click.Context) -> None:
 
 
 profkit.add_command(analyze)
+profkit.add_command(diff)
+profkit.add_command(trend)
 profkit.add_command(list_profiles)
 profkit.add_command(find)
 profkit.add_command(show)
+profkit.add_command(explain)
 profkit.add_command(export)
 profkit.add_command(prune_profiles)
 profkit.add_command(doctor)
 profkit.add_command(compact)
+profkit.add_command(slo)
 profkit.add_command(make_token)
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import click
 
 from profkit_analyzers.commands.chosen import Chosen, words_argument
 from profkit_analyzers.commands.filters import filter_options, make_query
 from profkit_analyzers.commands.lookup import find_profile, load_profile
-from profkit_analyzers.commands.output import write, write_bytes
+from profkit_analyzers.commands.output import write, write_bytes, write_file
 from profkit_analyzers.commands.progress import ProgressBar
 from profkit_analyzers.commands.skipped import Skipped
 from profkit_analyzers.nesting import placed
@@ -23,7 +22,6 @@ from profkit_storage import (
     ProfileNotFound,
     ProfileQuery,
     ProfileStorage,
-    StorageError,
     Trigger,
     open_storage,
 )
@@ -69,7 +67,7 @@ def export(
     if output is None or output == "-":
         _to_stdout(rendered)
     else:
-        _to_file(rendered, output)
+        write_file(rendered.encode() if isinstance(rendered, str) else rendered, output)
 
 
 def _check(chosen: Chosen, query: ProfileQuery, format: str) -> None:
@@ -154,12 +152,3 @@ def _to_stdout(rendered: str | bytes) -> None:
         write_bytes(rendered)
     else:
         write(printable(rendered, lines=True) if sys.stdout.isatty() else rendered)
-
-
-def _to_file(rendered: str | bytes, output: str) -> None:
-    data = rendered.encode("utf-8") if isinstance(rendered, str) else rendered
-    try:
-        Path(output).write_bytes(data)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise StorageError(f"{output}: cannot be written: {reason}") from error

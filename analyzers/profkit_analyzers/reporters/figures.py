@@ -9,6 +9,13 @@ def seconds(value: float) -> str:
     return f"{value:,.{digits}f} s"
 
 
+def duration(value: float) -> str:
+    """Return seconds in the unit that reads best, with three digits."""
+    if value >= 1:
+        return seconds(value)
+    return f"{value * 1000:.3g} ms" if value >= 0.001 else f"{value * 1_000_000:.3g} us"
+
+
 def share(value: float) -> str:
     """Return a share of 0 to 1 in percent."""
     return f"{value * 100:.1f} %"

@@ -8,10 +8,13 @@ from collections.abc import Iterator, Sequence
 from rich.cells import cell_len
 from rich.text import Text
 
-from profkit_analyzers.report import MAX_SKIPPED, Bottleneck, Report
+from profkit_analyzers.budgets import Budgets
+from profkit_analyzers.report import Bottleneck, Report
+from profkit_analyzers.reporters import findings
 from profkit_analyzers.reporters.columns import Column, in_columns
 from profkit_analyzers.reporters.figures import by_hand, counted, seconds, share
 from profkit_analyzers.reporters.terminal import Screen, clipped, printable, written
+from profkit_analyzers.skipping import MAX_SKIPPED
 
 _WIDE = 140
 _BAR = 24
@@ -22,12 +25,14 @@ _COLUMNS = (
     Column("owner", shrink=True),
     Column("call site", shrink=True, keep_end=True),
     Column("recoverable", right=True, style="bold"),
+    Column("at least", right=True),
     Column("seconds", right=True),
     Column("share", right=True),
     Column("operations", right=True),
     Column("worst example"),
 )
-_NARROW = (0, 1, 5, 6, 7, 8)
+_FINDINGS = 5
+_NARROW = (0, 1, 5, 7, 8, 9)
 _NOTHING = seconds(0)
 NO_CODE = "[no application code seen]"
 
@@ -50,6 +55,7 @@ def _lines(report: Report, screen: Screen, store: str | None) -> Iterator[Text |
     else:
         yield "Nothing is over the budget."
     yield ""
+    yield from _findings(report, screen)
     yield from _categories(report, screen)
     if report.bottlenecks and store is not None:
         yield ""
@@ -65,8 +71,14 @@ def _summary(report: Report) -> Iterator[str]:
     if report.captures_by_hand:
         are = "is" if report.captures_by_hand == 1 else "are"
         yield f"{by_hand(report.captures_by_hand)} {are} not ranked"
-    budget = "its threshold" if report.budget is None else seconds(report.budget)
-    yield f"recoverable: the seconds that an operation took over {budget}"
+    yield f"recoverable: the seconds that an operation took over {_budget(report.budgets)}"
+    yield "at least: the lower end of a 95 % interval; they are ranked by it"
+
+
+def _budget(budgets: Budgets) -> str:
+    if budgets.operations or budgets.categories:
+        return "its budget"
+    return "its threshold" if budgets.default is None else seconds(budgets.default)
 
 
 def _skipped(report: Report) -> Iterator[str]:
@@ -97,7 +109,7 @@ def _ranking(bottlenecks: Sequence[Bottleneck], screen: Screen) -> Iterator[Text
         kind = f"{indent}{category}  {owner}  "
         place = clipped(printable(row[4]), screen.width - cell_len(kind), keep_end=True)
         yield Text.assemble((kind, "cyan"), place)
-        yield Text(f"{indent}worst example {printable(row[9])}", style="dim")
+        yield Text(f"{indent}at least {row[6]}, worst example {printable(row[10])}", style="dim")
 
 
 def _cells(row: Bottleneck) -> list[str]:
@@ -109,11 +121,23 @@ def _cells(row: Bottleneck) -> list[str]:
         row.owner,
         str(row.call_site) or NO_CODE,
         seconds(row.recoverable),
+        _or_dash(seconds(row.interval.low)),
         seconds(row.seconds),
         share(row.share),
         f"{row.operations:,.0f}",
         row.exemplar,
     ]
+
+
+def _findings(report: Report, screen: Screen) -> Iterator[Text | str]:
+    shown = [finding for finding in report.findings if seconds(finding.seconds) != _NOTHING]
+    if shown:
+        yield from findings.lines(shown, screen, _FINDINGS)
+        yield ""
+
+
+def _or_dash(text: str) -> str:
+    return "-" if text == _NOTHING else text
 
 
 def _categories(report: Report, screen: Screen) -> Iterator[Text]:
@@ -138,6 +162,8 @@ def _next(report: Report, store: str) -> Iterator[Text | str]:
     place = printable(shlex.quote(store))
     yield Text("next", style="bold")
     yield f"profkit show {first.exemplar} {place}"
-    yield f"profkit export {first.exemplar} {place} --format html -o profile.html"
+    yield f"profkit explain {first.exemplar} {place}"
+    yield f"profkit export {first.exemplar} {place} --format flamegraph -o profile.html"
+    yield f"profkit analyze {place} --format html -o report.html"
     if sum(stats.profiles > stats.nested for stats in report.operations.values()) > 1:
         yield f"profkit analyze {place} --operation {printable(shlex.quote(first.operation))}"

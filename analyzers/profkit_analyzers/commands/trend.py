@@ -1,0 +1,70 @@
+"""`profkit trend`: how operations and bottlenecks went over time, and when they changed."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from profkit_analyzers.commands.filters import filter_options, make_query, store_argument
+from profkit_analyzers.commands.output import write
+from profkit_analyzers.commands.progress import ProgressBar
+from profkit_analyzers.commands.rules import load_rules, rules_option
+from profkit_analyzers.comparer import ProfileComparer
+from profkit_analyzers.engine import ProcessPool
+from profkit_analyzers.reporters import trend as text
+from profkit_analyzers.reporters.terminal import Screen
+from profkit_analyzers.sides import Key
+from profkit_storage import ProfkitError, open_storage
+
+
+class NothingToTell(ProfkitError):
+    """No slow operation was found, or none that can be read."""
+
+
+@click.command()
+@store_argument
+@filter_options
+@click.option("--by", type=click.Choice(["hour", "day"]), default="hour", show_default=True, help="In UTC.")
+@click.option(
+    "--top",
+    type=click.IntRange(1, 1000),
+    default=10,
+    show_default=True,
+    help="So many operations, and so many bottlenecks.",
+)
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes that read profiles; else one a core.")
+@rules_option
+@click.option("--format", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def trend(
+    *,
+    store: str,
+    since: str | None,
+    until: str | None,
+    operation: str | None,
+    category: str | None,
+    service: str | None,
+    by: str,
+    top: int,
+    workers: int | None,
+    rules: str | None,
+    format: str,
+) -> None:
+    """Tell how the slow operations in STORE went by hour or day, and when they changed.
+
+    Seconds are per slow operation, of the operations and bottlenecks with most seconds. A change is told if chance
+    finds one like it, in any of the series, in one of 20 such reports.
+    """
+    query = make_query(since, until, operation, category, service)
+    table = load_rules(rules)
+    with open_storage(store, create=False) as storage, ProgressBar("reading profiles") as bar:
+        comparer = ProfileComparer(rules=table, engine=ProcessPool(workers))
+        progress = bar.update if bar.wanted else None
+        found = comparer.trend(storage, query, by=Key(by), top=top, progress=progress)
+    if not found.profiles and (format == "table" or found.skipped):
+        skipped = f": {found.skipped_count} skipped" if found.skipped_count else ""
+        raise NothingToTell(f"no slow operation that matches in {store}{skipped}")
+    if format == "json":
+        write(json.dumps(found.to_dict(), indent=2))
+    else:
+        write(text.render(found, Screen.of_stdout()))

@@ -1,0 +1,22 @@
+"""What a page draws, beside what a report says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from profkit_analyzers.history import History
+from profkit_analyzers.trees import CallTree
+from profkit_storage import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """What a page draws: when the seconds were spent, the call tree of each operation, a few of the worst runs.
+
+    `exemplars` are profiles, those of the first bottlenecks first.
+    """
+
+    history: History
+    trees: Mapping[str, CallTree]
+    exemplars: tuple[Profile, ...] = ()

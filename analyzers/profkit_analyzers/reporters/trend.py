@@ -1,0 +1,96 @@
+"""A trend as a page of text: a line for each series, and the changes in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.text import Text
+
+from profkit_analyzers.reporters.columns import Column, in_columns
+from profkit_analyzers.reporters.figures import counted
+from profkit_analyzers.reporters.terminal import Screen, printable, written
+from profkit_analyzers.reporters.text import NO_CODE
+from profkit_analyzers.trend import Series, Trend
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_GAP = " "
+_LONGEST = 48
+_COLUMNS = (
+    Column("operation", shrink=True),
+    Column("what", shrink=True, keep_end=True),
+    Column("first", right=True),
+    Column("last", right=True),
+    Column("most", right=True),
+    Column("from 0 to the most", style="cyan"),
+    Column("changes", right=True),
+)
+
+
+def render(trend: Trend, screen: Screen) -> str:
+    """Return the page."""
+    return written(_lines(trend, screen), screen)
+
+
+def _lines(trend: Trend, screen: Screen) -> Iterator[Text | str]:
+    span = f"{trend.times[0]} to {trend.times[-1]} UTC" if trend.times else ""
+    yield f"{counted(trend.profiles, 'profile')}, {counted(len(trend.times), trend.by)}: {span}"
+    if trend.skipped_count:
+        yield f"{trend.skipped_count:,} skipped:"
+    for item in trend.skipped:
+        yield f"  {printable(item.key)}: {printable(item.reason)}"
+    yield "seconds are per slow operation; only slow operations leave profiles"
+    yield ""
+    yield from in_columns(_COLUMNS, [_row(series) for series in trend.series], screen.width)
+    yield ""
+    changes = [(series, change) for series in trend.series for change in series.changes]
+    if not changes:
+        yield "No change that is more than chance."
+    for series, change in sorted(changes, key=lambda pair: pair[1].at):
+        style = "red" if change.verdict == "slower" else "green"
+        yield Text.assemble(
+            f"{change.at}  ",
+            (f"{change.verdict}", style),
+            f"  {printable(series.operation)}, {printable(_what(series))}: "
+            f"{_figure(series, change.before)} before, {_figure(series, change.after)} after",
+        )
+
+
+def _row(series: Series) -> list[str]:
+    known = [value for value in series.values if value is not None]
+    ends = [_figure(series, value) for value in (known[0], known[-1], max(known))] if known else ["-"] * 3
+    changes = str(len(series.changes)) if series.changes else ""
+    return [series.operation, _what(series), *ends, sparkline(series.values, series.operations), changes]
+
+
+def _what(series: Series) -> str:
+    if series.figure == "slow":
+        return "share of calls"
+    if not series.category:
+        return "all of it"
+    return f"{series.category}  {series.function or NO_CODE}"
+
+
+def _figure(series: Series, value: float) -> str:
+    return f"{100 * value:.2f} %" if series.figure == "slow" else f"{value:,.3f} s"
+
+
+def sparkline(values: Sequence[float | None], weights: Sequence[float], longest: int = _LONGEST) -> str:
+    """Return a block for each value, 0 the lowest and the greatest the highest; neighbours share one in long series."""
+    size = max(1, -(-len(values) // longest))
+    means = [
+        _mean(values[first : first + size], weights[first : first + size])
+        for first in range(0, len(values), size)
+    ]
+    most = max((mean for mean in means if mean is not None), default=0.0) or 1.0
+    return "".join(
+        _GAP if mean is None else _BLOCKS[min(len(_BLOCKS) - 1, int(len(_BLOCKS) * mean / most))]
+        for mean in means
+    )
+
+
+def _mean(values: Sequence[float | None], weights: Sequence[float]) -> float | None:
+    known = [
+        (value, weight) for value, weight in zip(values, weights, strict=True) if value is not None and weight
+    ]
+    total = sum(weight for _, weight in known)
+    return sum(value * weight for value, weight in known) / total if total else None
