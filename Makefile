@@ -14,7 +14,7 @@ READY = $(VENV)/.ready
 PYTEST = $(PY) -m pytest -o cache_dir=$(VENV)/.pytest_cache
 
 .NOTPARALLEL: # the guards measure time
-.PHONY: help environment setup demo test suite guards soak bench lint format types docs screenshots smoke constraints clean
+.PHONY: help environment setup demo test suite side_by_side alone again guards soak bench lint format types docs screenshots smoke constraints clean
 
 help:
 	@echo "make demo         a service under load, its slow operations captured and ranked"
@@ -45,9 +45,17 @@ demo: $(READY)
 
 test: suite guards
 
-suite: $(READY)
-	$(PYTEST) -n $(WORKERS) --dist loadfile -m "not soak and not guard and not alone $(SUITE)" $(ARGS)
+suite: side_by_side alone
+
+side_by_side: $(READY)
+	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not soak and not guard and not alone $(SUITE)" $(ARGS)
+
+alone: $(READY)
 	$(PYTEST) -m alone $(ARGS)
+
+# Only what failed in the last run of any of these.
+again: $(READY)
+	$(PYTEST) --last-failed --last-failed-no-failures none $(ARGS)
 
 guards: $(READY)
 	$(PYTEST) -m guard $(ARGS)

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -38,14 +39,26 @@ BY_THE_CLOCK = Path(__file__).parent / "capture"
 _DEBUG = Path(__file__).parent / "debug"
 LOOK_AT_ALL = {
     _DEBUG / f"test_{name}.py"
-    for name in ("backrefs", "memory_routes", "memory", "memory_jobs", "schemathesis")
+    for name in (
+        "backrefs",
+        "connections",
+        "connections_served",
+        "memory",
+        "memory_jobs",
+        "memory_routes",
+        "schemathesis",
+    )
 }
 """Files whose tests look at every object of the process: 8 s each after 5,000 other tests, 2 before them."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What looks at every object comes first. A test by the clock has a second try, named if it needs it."""
-    items.sort(key=lambda item: item.path not in LOOK_AT_ALL)
+    """What looks at every object comes first, then the longest files, so that no worker is left with one at the end.
+
+    A test by the clock has a second try, named if it needs it.
+    """
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path not in LOOK_AT_ALL, -tests[item.path]))
     for item in items:
         if BY_THE_CLOCK in item.path.parents:
             item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=["AssertionError"]))
