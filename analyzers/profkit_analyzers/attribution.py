@@ -23,12 +23,13 @@ import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from profkit_analyzers.blame import Blame, CallSite, function_name
 from profkit_analyzers.children import ChildSpans
 from profkit_analyzers.critical_path import critical_branches
 from profkit_analyzers.inflight import InFlight
-from profkit_analyzers.stacks import Owner, Verdict, verdicts
+from profkit_analyzers.stacks import Owner, Stacks, Verdict, known_stacks
 from profkit_storage import ChildOperation, Origin, Profile, Sample, State
 from profkit_storage.categories import Category, CategoryTable
 
@@ -103,16 +104,33 @@ def _stretch(profile: Profile) -> float:
     return profile.wall / sampled if sampled > 0 and profile.wall > 0 else 1.0
 
 
+class _Rulings:
+    """What the rule says of stacks by themselves, by their numbers; what is said in one profile serves in all others.
+
+    `near` is by rule 2, `plain`, by the operation's category too, where no child operation decides. `in_loop`: the
+    stack ends in an event loop's own code.
+    """
+
+    def __init__(self) -> None:
+        self.near: dict[int, Ruling | None] = {}
+        self.plain: dict[tuple[int, str], Ruling] = {}
+        self.in_loop: dict[int, bool] = {}
+
+
+_rulings: WeakKeyDictionary[Stacks, _Rulings] = WeakKeyDictionary()
+
+
 class Blamer:
-    """The rule, applied to one profile; remembers what it said of each stack. Ask for its `rulings` once."""
+    """The rule, applied to one profile. Ask for its `rulings` once."""
 
     def __init__(self, profile: Profile, table: CategoryTable) -> None:
         self._profile = profile
         self._table = table
         self._operation = table.category(profile.category)
-        self._verdicts = verdicts(profile, table)
-        self._near: dict[int, Ruling | None] = {}
-        self._plain: dict[int, Ruling] = {}
+        stacks = known_stacks(table)
+        self._numbers = stacks.numbers(profile)
+        self._verdicts = stacks.verdicts
+        self._known = _rulings.setdefault(stacks, _Rulings())
         self._names: dict[int, frozenset[str]] = {}
         self._children = ChildSpans(profile, self._names_in)
         self._in_flight = InFlight(profile.children)
@@ -137,14 +155,18 @@ class Blamer:
             start = end
 
     def _nearest(self, node: int) -> Ruling | None:
+        number = self._numbers[node]
         try:
-            return self._near[node]
+            return self._known.near[number]
         except KeyError:
-            verdict = self._verdicts[node]
+            verdict = self._verdicts[number]
             near = verdict.near
             found = Ruling(_made(near.category, near.name, verdict), Rule.LIBRARY, near) if near else None
-            self._near[node] = found
+            self._known.near[number] = found
             return found
+
+    def _verdict(self, node: int) -> Verdict:
+        return self._verdicts[self._numbers[node]]
 
     def _awaits(self, sample: Sample) -> bool:
         """Tell whether the operation's own stack ends where it waits for others, in whatever tasks they are."""
@@ -155,9 +177,16 @@ class Blamer:
             return leaf.qualname == _AWAIT
         if sample.state is not State.WAITING:
             return False
-        return bool(self._verdicts[sample.node].transport) or self._in_loop(sample.node)
+        return bool(self._verdict(sample.node).transport) or self._in_loop(sample.node)
 
     def _in_loop(self, node: int) -> bool:
+        number = self._numbers[node]
+        found = self._known.in_loop.get(number)
+        if found is None:
+            found = self._known.in_loop[number] = self._ends_in_loop(node)
+        return found
+
+    def _ends_in_loop(self, node: int) -> bool:
         for frame, _ in self._profile.stack(node):
             if frame.origin is Origin.APPLICATION:
                 return False
@@ -177,13 +206,15 @@ class Blamer:
             yield self._by_frames(sample.node), left
 
     def _by_frames(self, node: int) -> Ruling:
-        if node not in self._plain:
-            self._plain[node] = self._beyond(node, ())
-        return self._plain[node]
+        key = self._numbers[node], self._profile.category
+        found = self._known.plain.get(key)
+        if found is None:
+            found = self._known.plain[key] = self._beyond(node, ())
+        return found
 
     def _beyond(self, node: int, children: Sequence[ChildOperation], *, in_flight: bool = False) -> Ruling:
         """Apply rules 3 to 6 to a stack without a near owner; `children` are those around it, innermost first."""
-        verdict = self._verdicts[node]
+        verdict = self._verdict(node)
         any_category = not verdict.transport
         for child in children:
             category = self._table.category(child.category)
@@ -201,7 +232,7 @@ class Blamer:
 
     def _runtime(self, sample: Sample) -> Ruling:
         if sample.state is State.GC:
-            blame = Blame("runtime", "", "gc", self._verdicts[sample.node].call_site)
+            blame = Blame("runtime", "", "gc", self._verdict(sample.node).call_site)
         else:
             place = UNKNOWN_HOLDER
             if sample.holder >= 0:

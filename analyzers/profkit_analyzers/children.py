@@ -37,6 +37,10 @@ class ChildSpans:
         if not self._active:
             return []
         self._active = [index for index in self._active if children[index].end > start]
+        if len(self._active) == 1 and not self._branches:  # as mostly: nothing to tell apart
+            child = children[self._active[0]]
+            overlap = min(end, child.end) - max(start, child.start)
+            return [child] if overlap > max(0.0, (end - start) / 2) else []
         groups = self._covering(start, end)
         plausible = [group for group in groups if self._plausible(group, sample, start, end)]
         plausible.sort(key=lambda group: len(self._ancestors(group[0])), reverse=True)

@@ -194,8 +194,8 @@ class _Draft:
                 _step(profile.frames[profile.nodes[node].frame], profile.nodes[node].line, table)
                 for node in nodes
             ),
-            decided=None if ruling.owner is None else nodes.index(ruling.owner.node),
-            named=None if ruling.owner is None else nodes.index(ruling.owner.named_by),
+            decided=None if ruling.owner is None else len(nodes) - 1 - ruling.owner.depth,
+            named=None if ruling.owner is None else len(nodes) - 1 - ruling.owner.named_at,
             child=None
             if child is None
             else ChildReason(child.name, child.category, len(self._calls), ruling.in_flight),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Generic, NamedTuple, Protocol
@@ -113,6 +115,19 @@ def empty(question: Question[S]) -> Part[S]:
     return Part(question.new(), Undecided(question.new))
 
 
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keep Python's collector from looking at what is read: rows, and no cycles. It took half of all time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@_without_collector()
 def work(storage: ProfileStorage, chunk: Chunk, question: Question[S]) -> Part[S]:
     """Read the profiles of a chunk, and return what they are together."""
     part = empty(question)

@@ -14,7 +14,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from heapq import nlargest
 from typing import NamedTuple
 
 from profkit_analyzers.attribution import attribute
@@ -98,11 +97,13 @@ class Cost:
         self.last_ns = max(self.last_ns, run.start_ns)
         self.groups[run.group] += _times(weight, saved) // 1000
         self.bands[run.band] = self.bands.get(run.band, 0) + weighted
-        example = Example(saved, spent, run.id)
+        example = saved, spent, run.id
         if len(self.worst) < _EXAMPLES or example > self.worst[-1]:
-            self.worst = nlargest(_EXAMPLES, [*self.worst, example])
-        _note(self.hosts, (run.host,))
-        _note(self.versions, (run.version,))
+            self.worst = sorted([*self.worst, Example(*example)], reverse=True)[:_EXAMPLES]
+        if run.host not in self.hosts:
+            _note(self.hosts, (run.host,))
+        if run.version not in self.versions:
+            _note(self.versions, (run.version,))
 
     def merge(self, other: Cost) -> None:
         """Add the other to this."""
@@ -114,7 +115,7 @@ class Cost:
         self.product += other.product
         self.first_ns = min(self.first_ns, other.first_ns)
         self.last_ns = max(self.last_ns, other.last_ns)
-        self.worst = nlargest(_EXAMPLES, self.worst + other.worst)
+        self.worst = sorted(self.worst + other.worst, reverse=True)[:_EXAMPLES]
         _note(self.hosts, other.hosts)
         _note(self.versions, other.versions)
         _sum_into(self.bands, other.bands)

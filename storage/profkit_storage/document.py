@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
@@ -31,7 +32,7 @@ Document = dict[str, Any]
 Table = dict[str, list[Any]]
 """A column for each field, all of one length."""
 
-R = TypeVar("R")
+R = TypeVar("R", bound="tuple[Any, ...]")
 
 _STATUSES = {status.value: status for status in Status}
 _TRIGGERS = {trigger.value: trigger for trigger in Trigger}
@@ -90,12 +91,12 @@ def from_document(document: object) -> Profile:
     return Profile(
         **scalars,
         tags=found["tags"],
-        enclosing=_rows(Enclosing._make, found["enclosing"]),
-        frames=_rows(Frame._make, frames),
-        nodes=_rows(Node._make, found["nodes"]),
-        samples=_rows(Sample._make, samples),
-        children=_rows(ChildOperation._make, found["children"]),
-        branches=_rows(Branch._make, found["branches"]),
+        enclosing=_rows(Enclosing, found["enclosing"]),
+        frames=_rows(Frame, frames),
+        nodes=_rows(Node, found["nodes"]),
+        samples=_rows(Sample, samples),
+        children=_rows(ChildOperation, found["children"]),
+        branches=_rows(Branch, found["branches"]),
         sampling=Sampling(**found["sampling"]),
     )
 
@@ -135,8 +136,9 @@ def checked(document: object) -> Document:
     }
 
 
-def _rows(make: Callable[[Iterable[Any]], R], table: Table) -> tuple[R, ...]:
-    return tuple(map(make, zip(*table.values(), strict=True)))
+def _rows(kind: type[R], table: Table) -> tuple[R, ...]:
+    # What `kind._make` does, but for its check of the length, which `checked` made: half of the time of 325 nodes.
+    return tuple(map(partial(tuple.__new__, kind), zip(*table.values(), strict=True)))
 
 
 def _columns(names: Sequence[str], rows: Sequence[tuple[object, ...]]) -> dict[str, Sequence[object]]:

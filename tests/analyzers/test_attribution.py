@@ -209,6 +209,9 @@ def test_the_work_grows_with_distinct_stacks_and_not_with_samples(make_profile, 
     calls = []
     match = TABLE.match
     monkeypatch.setattr(TABLE, "match", lambda frame: calls.append(frame) or match(frame))
-    stack = [frames.app("app:main"), frames.lib("redis.client:get", "redis")]
-    attribute(make_profile(stacks=[(stack, 0.01), (stack[:1], 0.01)] * 500), TABLE)
+    stack = [frames.app("app:never_seen_before"), frames.lib("redis.client:get_never_seen", "redis")]
+    profile = make_profile(stacks=[(stack, 0.01), (stack[:1], 0.01)] * 500)
+    found = attribute(profile, TABLE)
     assert len(calls) == 2
+    assert attribute(dataclasses.replace(profile, id="another"), TABLE) == found
+    assert len(calls) == 2  # of another profile with the same stacks nothing has to be looked up

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
 from functools import lru_cache
 
+from profkit_analyzers.stacks import Stacks
 from profkit_storage import Frame, Origin
 from profkit_storage.categories import CategoryTable, Kind, Match
 
@@ -93,6 +95,40 @@ class Marker:
             if len(known) >= _MAX_CACHED:
                 known.clear()
             return [known.setdefault(frame, _marks(frame, self._table)) for frame in frames]
+
+
+class Near:
+    """The marks of the library code that each stack's innermost application function called, down to its end."""
+
+    def __init__(self, table: CategoryTable) -> None:
+        self._marker = marker(table)
+        self._marks: list[int] = []
+        self._found: list[int] = []
+        self._lock = threading.Lock()
+
+    def of(self, stacks: Stacks) -> list[int]:
+        """Return them by the numbers of the stacks, always the same ones, of which there are more each time."""
+        if len(self._found) < len(stacks):
+            with self._lock:
+                for number in range(len(self._found), len(stacks)):
+                    self._add(stacks.callers[number], stacks.frames[number])
+        return self._found
+
+    def _add(self, caller: int, frame: Frame) -> None:
+        above, outer = (self._found[caller], self._marks[caller]) if caller >= 0 else (0, 0)
+        bits = self._marker.marks((frame,))[0]
+        self._marks.append(bits)
+        if (above | bits) & IMPORT:
+            bits = IMPORT
+        elif bits & APPLICATION:
+            bits &= RETRY
+        else:
+            if bits & LOCK and (above & POOL or outer & WAIT):
+                bits &= ~LOCK
+            if bits & CONNECT:
+                above &= ~POOL
+            bits |= above
+        self._found.append(bits)
 
 
 @lru_cache(maxsize=4)

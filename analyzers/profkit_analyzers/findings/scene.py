@@ -5,19 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from profkit_analyzers.blame import CallSite, function_name
-from profkit_analyzers.findings.marks import (
-    APPLICATION,
-    AWAIT,
-    CONNECT,
-    IMPORT,
-    LOCK,
-    POOL,
-    RETRY,
-    WAIT,
-    marker,
-)
+from profkit_analyzers.findings.marks import APPLICATION, AWAIT, IMPORT, Near, marker
+from profkit_analyzers.stacks import Stacks, known_stacks
 from profkit_storage import Frame, Profile, State
 from profkit_storage.categories import CategoryTable
 
@@ -25,6 +17,7 @@ LEAST_SECONDS = 0.1
 """What is less is not seen well: some ten looks of the sampler, and no more than a reader would notice."""
 LEAST_SHARE = 0.05
 """Of the operation's time: mending less changes it by less than it differs from one call to the next."""
+_near: WeakKeyDictionary[Stacks, Near] = WeakKeyDictionary()
 _RUNNING, _WAITING, _GC = State.RUNNING, State.WAITING, State.GC
 
 
@@ -75,41 +68,27 @@ class Scene:
         return seconds >= least and seconds >= LEAST_SHARE * self.profile.wall
 
     @cached_property
-    def _stacks(self) -> tuple[list[int], list[int]]:
-        sites: list[int] = []
-        near: list[int] = []
-        marks = self.marks
-        for index, (parent, frame, _) in enumerate(self.profile.nodes):
-            bits = marks[frame]
-            site, above = (sites[parent], near[parent]) if parent >= 0 else (-1, 0)
-            if (above | bits) & IMPORT:
-                bits = IMPORT
-            elif bits & APPLICATION:
-                site, bits = index, bits & RETRY
-            else:
-                if bits & LOCK and (
-                    above & POOL or (parent >= 0 and marks[self.profile.nodes[parent].frame] & WAIT)
-                ):
-                    bits &= ~LOCK
-                if bits & CONNECT:
-                    above &= ~POOL
-                bits |= above
-            sites.append(site)
-            near.append(bits)
-        return sites, near
-
-    @property
     def sites(self) -> list[int]:
         """For each node the one of the innermost application function at or above it, -1 if there is none.
 
         What an import runs belongs to the function that imports.
         """
-        return self._stacks[0]
+        found: list[int] = []
+        marks = self.marks
+        for index, ((parent, frame, _), near) in enumerate(zip(self.profile.nodes, self.near, strict=True)):
+            if marks[frame] & APPLICATION and not near & IMPORT:
+                found.append(index)
+            else:
+                found.append(found[parent] if parent >= 0 else -1)
+        return found
 
-    @property
+    @cached_property
     def near(self) -> list[int]:
         """For each node the marks of the library code that its innermost application function called, down to it."""
-        return self._stacks[1]
+        stacks = known_stacks(self.table)
+        numbers = stacks.numbers(self.profile)
+        bits = _near.setdefault(stacks, Near(self.table)).of(stacks)
+        return [bits[number] for number in numbers]
 
     def leaf(self, node: int) -> int:
         """Return the marks of the frame that a stack ends in."""

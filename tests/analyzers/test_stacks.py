@@ -1,0 +1,89 @@
+"""Numbers of stacks, which are the same in every profile."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from typing import Any
+
+import pytest
+
+from profkit_analyzers import stacks
+from profkit_analyzers.attribution import attribute
+from profkit_analyzers.findings.marks import Near
+from profkit_analyzers.stacks import Stacks, known_stacks
+from profkit_storage import Node, Profile
+from profkit_storage.categories import CategoryTable, load_categories
+
+
+@pytest.fixture
+def table(tmp_path: Any) -> CategoryTable:
+    rules = tmp_path / "rules.toml"
+    rules.write_text("schema = 1\n")
+    return load_categories(rules)
+
+
+def test_a_stack_has_one_number_wherever_it_is(make_profile: Any, frames: Any, table: CategoryTable) -> None:
+    known = Stacks(table)
+    main, get, send = (
+        frames.app("app:main"),
+        frames.lib("redis.client:get", "redis"),
+        frames.lib("httpx:get", "httpx"),
+    )
+    first = make_profile(stacks=[([main, get], 1.0), ([main, send], 1.0)])
+    other = make_profile(stacks=[([main, send], 1.0), ([get], 1.0), ([main, get], 1.0)])
+    numbers, others = known.numbers(first), known.numbers(other)
+    assert _paths(first, numbers).items() & _paths(other, others).items() == _paths(first, numbers).items()
+    assert len(known) == 4  # main, both below it, and redis by itself
+    again = dataclasses.replace(first, id="another")
+    assert known.numbers(again) == numbers
+    assert len(known) == 4
+
+
+def test_the_line_is_part_of_a_stack(make_profile: Any, frames: Any, table: CategoryTable) -> None:
+    profile = make_profile(stacks=[([frames.app("app:main")], 1.0)])
+    known = Stacks(table)
+    [node] = profile.nodes
+    moved = dataclasses.replace(profile, nodes=(Node(node.parent, node.frame, node.line + 1),))
+    assert known.numbers(profile) != known.numbers(moved)
+
+
+def test_too_many_are_forgotten_and_the_answer_stays(
+    make_profile: Any, frames: Any, table: CategoryTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stacks, "_MOST", 10)
+    profiles = [
+        make_profile(stacks=[([frames.app(f"app:f{number}"), frames.lib("redis.client:get", "redis")], 1.0)])
+        for number in range(20)
+    ]
+    found = [attribute(profile, table) for profile in profiles]
+    assert len(known_stacks(table)) <= 12
+    assert [attribute(profile, table) for profile in profiles] == found
+
+
+def test_several_threads_get_the_same_numbers(make_profile: Any, frames: Any, table: CategoryTable) -> None:
+    known, near = Stacks(table), Near(table)
+    profiles = [
+        make_profile(stacks=[([frames.app(f"app:f{number}"), frames.lib(f"redis:g{number}", "redis")], 1.0)])
+        for number in range(300)
+    ]
+    found: list[list[list[int]]] = []
+
+    def count() -> None:
+        numbers = [known.numbers(profile) for profile in profiles]
+        assert len(near.of(known)) >= 600
+        found.append(numbers)
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert all(numbers == found[0] for numbers in found)
+    assert len(known) == len(near.of(known)) == 600
+
+
+def _paths(profile: Profile, numbers: list[int]) -> dict[tuple[object, ...], int]:
+    """Return the number of each stack, by its frames and lines."""
+    return {tuple(profile.stack(node)): number for node, number in enumerate(numbers)}
