@@ -10,6 +10,7 @@ from profkit_analyzers.comparing import LEAST, Exposure, Named, compare
 from profkit_analyzers.comparison import Comparison, Pair
 from profkit_analyzers.engine import Engine, InProcess
 from profkit_analyzers.exposures import calls_by_time, calls_of
+from profkit_analyzers.pictures import TwoSides
 from profkit_analyzers.reading import Progress, Reading, is_whole, read
 from profkit_analyzers.sides import ALL, BySide, Key, Side, Sides
 from profkit_analyzers.skipping import Skipping
@@ -53,14 +54,19 @@ class ProfileComparer:
         self._exposure = exposure
         self._least = least
 
-    def sources(self, before: Source, after: Source, *, progress: Progress | None = None) -> Comparison:
-        """Compare two stores, or two windows of one.
+    def sources(
+        self, before: Source, after: Source, *, progress: Progress | None = None, pictures: bool = False
+    ) -> Comparison:
+        """Compare two stores, or two windows of one. With `pictures`, the result has what a page draws too.
 
         Raises:
             StorageError: a store cannot be read.
             WorkersDied: a process of the engine ended before its work did.
         """
-        old, new = (self._read(source.storage, source.query, (), progress) for source in (before, after))
+        old, new = (
+            self._read(source.storage, source.query, (), progress, pictured=pictures)
+            for source in (before, after)
+        )
         sides = [found.summary.sides.get(ALL, Side()) for found in (old, new)]
         hours = [_hours(source.query, side) for source, side in zip((before, after), sides, strict=True)]
         names = before.name or "before", after.name or "after"
@@ -69,7 +75,8 @@ class ProfileComparer:
             calls_of(before.storage, before.query, sides[0], old.skipping.skip),
             calls_of(after.storage, after.query, sides[1], old.skipping.skip),
         )
-        return self._compared(names, sides, hours, old.skipping, exposure)
+        compared = self._compared(names, sides, hours, old.skipping, exposure)
+        return _pictured(compared, sides) if pictures else compared
 
     def versions(
         self,
@@ -79,8 +86,11 @@ class ProfileComparer:
         query: ProfileQuery | None = None,
         *,
         progress: Progress | None = None,
+        pictures: bool = False,
     ) -> Comparison:
         """Compare two deploy versions in one store, each between its first and its last slow operation.
+
+        `pictures` are as in `sources`.
 
         Raises:
             ConfigurationError: a version is not in the store, or both are the same; says which are.
@@ -88,7 +98,7 @@ class ProfileComparer:
         """
         if before == after:
             raise ConfigurationError(f"versions {before!r} and {after!r}: must differ")
-        found = self._read(storage, query, (before, after), progress)
+        found = self._read(storage, query, (before, after), progress, pictured=pictures)
         summary = found.summary
         for version in (before, after):
             if version not in summary.sides:
@@ -100,7 +110,8 @@ class ProfileComparer:
         )
         hours = [_hours(None, side) for side in sides]
         compared = self._compared((before, after), sides, hours, found.skipping, exposure)
-        return replace(compared, other_versions=sum(summary.others.values()))
+        compared = replace(compared, other_versions=sum(summary.others.values()))
+        return _pictured(compared, sides) if pictures else compared
 
     def trend(
         self,
@@ -137,11 +148,12 @@ class ProfileComparer:
         query: ProfileQuery | None,
         versions: tuple[str, ...],
         progress: Progress | None,
+        *,
+        pictured: bool,
     ) -> Reading[Sides]:
         key = Key.VERSION if versions else Key.NOTHING
-        return read(
-            storage, query, BySide(self._table, is_whole(query), key, versions), self._engine, progress
-        )
+        question = BySide(self._table, is_whole(query), key, versions, pictured)
+        return read(storage, query, question, self._engine, progress)
 
     def _compared(
         self,
@@ -156,6 +168,11 @@ class ProfileComparer:
         first, second = (Named(name, side) for name, side in zip(names, sides, strict=True))
         found = compare(first, second, exposure, least=self._least)
         return replace(found, skipped=tuple(skipping.named), skipped_count=skipping.count)
+
+
+def _pictured(comparison: Comparison, sides: Sequence[Side]) -> Comparison:
+    before, after = (side.trees.trees() for side in sides)
+    return replace(comparison, pictures=TwoSides(before, after))
 
 
 def _hours(query: ProfileQuery | None, side: Side) -> float:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from profkit_analyzers.bootstrap import Interval
 from profkit_analyzers.effects import Effect
+from profkit_analyzers.pictures import TwoSides
 from profkit_analyzers.skipping import Skipped
 
 COMPARISON_SCHEMA = 1
@@ -132,6 +133,7 @@ class Comparison:
     """What differs between two sides: operations and bottlenecks, the surest first.
 
     `small` more bottlenecks have too few seconds to matter. `other_versions` profiles are of neither version compared.
+    `pictures` are None unless asked for.
     """
 
     before: SideStats
@@ -143,6 +145,7 @@ class Comparison:
     other_versions: int = 0
     skipped: tuple[Skipped, ...] = ()
     skipped_count: int = 0
+    pictures: TwoSides | None = None
 
     @property
     def regressed(self) -> bool:

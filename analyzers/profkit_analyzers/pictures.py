@@ -20,3 +20,11 @@ class Pictures:
     history: History
     trees: Mapping[str, CallTree]
     exemplars: tuple[Profile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TwoSides:
+    """What the page of a comparison draws: the call tree of each operation, before and after."""
+
+    before: Mapping[str, CallTree]
+    after: Mapping[str, CallTree]

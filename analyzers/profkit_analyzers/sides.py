@@ -20,7 +20,8 @@ from profkit_analyzers.bands import band_of
 from profkit_analyzers.blame import Blame
 from profkit_analyzers.bootstrap import GROUPS, group_of
 from profkit_analyzers.callers import inclusive
-from profkit_storage import Profile
+from profkit_analyzers.trees import TreeSums
+from profkit_storage import Profile, State
 from profkit_storage.categories import CategoryTable
 
 MICRO = 1_000_000
@@ -127,11 +128,15 @@ class OperationSums:
 
 @dataclass(slots=True)
 class Side:
-    """All slow operations of one side, by name; UTC nanoseconds when the first and the last started."""
+    """All slow operations of one side, by name; UTC nanoseconds when the first and the last started.
+
+    `trees` are their stacks, where these are asked for; of those nested in others, none.
+    """
 
     operations: dict[str, OperationSums] = field(default_factory=dict[str, OperationSums])
     first_ns: int = 1 << 63
     last_ns: int = -1
+    trees: TreeSums = field(default_factory=TreeSums)
 
     def merge(self, other: Side) -> None:
         """Add the other to this."""
@@ -139,6 +144,7 @@ class Side:
             self.operations.setdefault(name, OperationSums()).merge(sums)
         self.first_ns = min(self.first_ns, other.first_ns)
         self.last_ns = max(self.last_ns, other.last_ns)
+        self.trees.merge(other.trees)
 
     def nested(self) -> Side:
         """Return the same with all of it nested in something that is counted elsewhere."""
@@ -157,8 +163,16 @@ class Sides:
         self.sides: dict[str, Side] = {}
         self.others: dict[str, int] = {}
 
-    def add(self, profile: Profile, label: str, table: CategoryTable, *, nested: bool = False) -> None:
-        """Add one slow operation to a side."""
+    def add(
+        self,
+        profile: Profile,
+        label: str,
+        table: CategoryTable,
+        *,
+        nested: bool = False,
+        pictured: bool = False,
+    ) -> None:
+        """Add one slow operation to a side; with `pictured`, its stacks too."""
         side = self.sides.setdefault(label, Side())
         side.first_ns = min(side.first_ns, profile.start_ns)
         side.last_ns = max(side.last_ns, profile.start_ns)
@@ -166,7 +180,7 @@ class Sides:
         sums.profiles += 1
         sums.nested += nested
         if not nested:
-            self._count(sums, profile, table)
+            self._count(sums, profile, table, side.trees if pictured else None)
 
     def pass_over(self, label: str) -> None:
         """Count a profile whose side was not asked for."""
@@ -192,7 +206,9 @@ class Sides:
         if len(self.others) > _MAX_LABELS:
             self.others = {label: self.others[label] for label in nsmallest(_MAX_LABELS, self.others)}
 
-    def _count(self, sums: OperationSums, profile: Profile, table: CategoryTable) -> None:
+    def _count(
+        self, sums: OperationSums, profile: Profile, table: CategoryTable, trees: TreeSums | None
+    ) -> None:
         groups = GROUPS if self.detail else 1
         run = Run(round(profile.weight * MICRO), 0, 0)
         if self.detail:
@@ -201,17 +217,20 @@ class Sides:
         sums.walls.add(run, run.micros(profile.wall), groups)
         threshold = round(profile.threshold * MICRO)
         sums.thresholds = min(sums.thresholds[0], threshold), max(sums.thresholds[1], threshold)
-        found = attribute(profile, table)
+        stacks: dict[tuple[int, State, Blame], float] | None = None if trees is None else {}
+        found = attribute(profile, table, stacks)
+        if trees is not None and stacks is not None:
+            trees.add(profile, stacks, run.weight)
         sums.unobserved += run.micros(found.unobserved)
         for place, seconds in _by_place(found.seconds).items():
             sums.places.setdefault(place, Sums()).add(run, run.micros(seconds), groups)
             worst = round(seconds * MICRO), profile.id
             sums.worst[place] = max(worst, sums.worst.get(place, (-1, "")))
         if self.detail:
-            stacks = inclusive(profile)
-            for name, seconds in stacks.seconds.items():
+            below = inclusive(profile)
+            for name, seconds in below.seconds.items():
                 sums.functions.setdefault(name, Sums()).add(run, run.micros(seconds), groups)
-            for call, seconds in stacks.calls.items():
+            for call, seconds in below.calls.items():
                 sums.calls[call] = sums.calls.get(call, 0) + run.micros(seconds)
 
 
@@ -226,12 +245,16 @@ class Key(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BySide:
-    """Sums by side: a `Question`. Of `versions` only those are sides, if they are given."""
+    """Sums by side: a `Question`. Of `versions` only those are sides, if they are given.
+
+    With `pictured`, the stacks of each side are gathered too.
+    """
 
     table: CategoryTable
     whole: bool
     key: Key = Key.NOTHING
     versions: tuple[str, ...] = ()
+    pictured: bool = False
 
     @property
     def new(self) -> Callable[[], Sides]:
@@ -244,7 +267,7 @@ class BySide:
         if self.key is Key.VERSION and label not in self.versions:
             summary.pass_over(label)
         else:
-            summary.add(profile, label, self.table, nested=nested)
+            summary.add(profile, label, self.table, nested=nested, pictured=self.pictured)
 
     def _label(self, profile: Profile) -> str:
         if self.key is Key.VERSION:

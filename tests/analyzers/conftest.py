@@ -1,14 +1,19 @@
-"""Frames as a capture would resolve them, in one line each, and what a single stack is blamed on."""
+"""Frames as a capture would resolve them, in one line each, what a single stack is blamed on, and a page shown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from profkit_analyzers.attribution import attribute
 from profkit_storage import Frame, Origin
 from profkit_storage.categories import default_categories
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 
 class Frames:
@@ -51,3 +56,29 @@ def blame(make_profile) -> Callable[..., tuple[str, str, str]]:
         return f"{key.category}/{key.subcategory}".rstrip("/"), key.owner, str(key.call_site)
 
     return run
+
+
+@pytest.fixture
+def shown(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Page]]:
+    """`shown(text, **options)`: a page in a browser; it asks for nothing, and its console stays empty."""
+    contexts, complaints = [], []
+
+    def show(text, **options):
+        path = tmp_path / f"{len(contexts)}.html"
+        path.write_text(text, encoding="utf-8")
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        contexts.append(context)
+        one = context.new_page()
+        one.on(
+            "request",
+            lambda request: complaints.append(request.url) if request.url != path.as_uri() else None,
+        )
+        one.on("console", lambda message: complaints.append(message.text))
+        one.on("pageerror", lambda error: complaints.append(str(error)))
+        one.goto(path.as_uri())
+        return one
+
+    yield show
+    for context in contexts:
+        context.close()
+    assert [text for text in complaints if text != "data:,"] == []

@@ -156,3 +156,69 @@ def test_an_empty_side_never_passes_for_no_regression(profkit, store):
 def test_the_store_may_come_from_the_environment(profkit, store, monkeypatch):
     monkeypatch.setenv("PROFKIT_STORAGE", str(store))
     assert profkit("diff", *windows(store)[2:])[0] == 0
+
+
+def test_markdown_and_a_page_say_what_the_table_says(profkit, store):
+    code, out, err = profkit(*windows(store), "--format", "markdown")
+    assert (code, err) == (0, "")
+    assert out.startswith("### What changed from ")
+    (row,) = [
+        line for line in out.splitlines() if "| db | psycopg | `shop.orders.read` |" in line and "**" in line
+    ]
+    assert row.startswith("| `checkout` |")
+    code, out, err = profkit(*windows(store), "--format", "html", "--fail-on-regression")
+    assert (code, err) == (3, "")
+    assert out.startswith("<!DOCTYPE html>")
+    assert out.count('<svg class="flame difference"') == 2
+    assert "\x1b" not in out
+
+
+@pytest.mark.parametrize("format", ["table", "json", "markdown", "html"])
+def test_each_format_goes_into_a_file_as_to_a_pipe(profkit, store, tmp_path, format):
+    path = tmp_path / "report"
+    assert profkit(*windows(store), "--format", format, "-o", path) == (0, "", "")
+    _, out, _ = profkit(*windows(store), "--format", format, "--output", "-")
+    assert path.read_text(encoding="utf-8").rstrip() == out.rstrip()
+    assert "shop.orders.read" in out
+
+
+def test_no_page_is_written_to_a_terminal(profkit, store, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    code, out, err = profkit(*windows(store), "--format", "html")
+    assert (code, out) == (2, "")
+    assert "-o FILE" in err
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_a_file_is_as_it_was_where_writing_it_ends_early(profkit, store, tmp_path, monkeypatch, stop):
+    path = tmp_path / "report.html"
+    path.write_text("before")
+
+    def ends(_self, _target):
+        raise stop
+
+    monkeypatch.setattr("pathlib.Path.replace", ends)
+    code, _, _ = profkit(*windows(store), "--format", "html", "-o", path)
+    assert code != 0
+    assert path.read_text() == "before"
+    assert [one.name for one in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_an_empty_side_writes_no_file(profkit, store, tmp_path):
+    for format in ("markdown", "html"):
+        empty = "diff", store, "--before", f"..{DAYS[0]}", "--after", f"{DAYS[1]}..{DAYS[2]}"
+        code, _, err = profkit(*empty, "--format", format, "-o", tmp_path / "r")
+        assert code == 2
+        assert "no slow operation to compare" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_has_more_rows_without_a_verdict_unless_told(profkit, tmp_path, make_profile):
+    for name in "ab":
+        with open_storage(tmp_path / name) as storage:
+            for _ in range(40):
+                storage.put(make_profile(stacks=[([f"a:f{number}"], 0.1) for number in range(25)]))
+    two = "diff", tmp_path / "a", tmp_path / "b", "--format"
+    assert profkit(*two, "html")[1].count('class="row"') == 25
+    assert profkit(*two, "html", "--top", 4)[1].count('class="row"') == 4
+    assert profkit(*two, "markdown")[1].count("`a.f") == 10

@@ -51,31 +51,6 @@ def report(make_profile, frames):
     return report_of(map(one, range(30)))
 
 
-@pytest.fixture
-def shown(browser, tmp_path):
-    contexts, complaints = [], []
-
-    def show(text, **options):
-        path = tmp_path / f"{len(contexts)}.html"
-        path.write_text(text, encoding="utf-8")
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
-        contexts.append(context)
-        one = context.new_page()
-        one.on(
-            "request",
-            lambda request: complaints.append(request.url) if request.url != path.as_uri() else None,
-        )
-        one.on("console", lambda message: complaints.append(message.text))
-        one.on("pageerror", lambda error: complaints.append(str(error)))
-        one.goto(path.as_uri())
-        return one
-
-    yield show
-    for context in contexts:
-        context.close()
-    assert [text for text in complaints if text != "data:,"] == []
-
-
 def column(one, number):
     return one.locator(f"#ranking tbody:not([hidden]) .row td:nth-child({number})").all_inner_texts()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 
 import numpy as np
@@ -11,9 +12,10 @@ import pytest
 from profkit_analyzers import ProfileComparer
 from profkit_analyzers.changepoints import cuts
 from profkit_analyzers.cli import main
+from profkit_analyzers.reporters import trend_markdown
 from profkit_analyzers.reporters.trend import sparkline
 from profkit_analyzers.sides import Key
-from profkit_storage import ConfigurationError, MemoryStorage, open_storage
+from profkit_storage import ConfigurationError, Frame, MemoryStorage, Origin, open_storage
 from tests.analyzers.corpus import CHAT, CHECKOUT, DAY_NS, KINDS, START_NS, generate
 
 DAYS = [datetime.fromtimestamp((START_NS + n * DAY_NS) / 1e9, UTC).date().isoformat() for n in range(3)]
@@ -106,6 +108,42 @@ def test_the_page_has_a_line_for_each_series_and_the_changes(profkit, store):
     assert "48 hours" in lines[0]
     assert sum("▇" in line or "█" in line for line in lines) == 5
     assert any("slower  checkout, db  shop.orders.read: " in line for line in lines)
+
+
+def test_markdown_has_the_changes_and_a_row_for_each_series(profkit, store, tmp_path):
+    path = tmp_path / "trend.md"
+    assert profkit("trend", store, "--top", 3, "--format", "markdown", "-o", path) == (0, "", "")
+    text = path.read_text(encoding="utf-8")
+    assert profkit("trend", store, "--top", 3, "--format", "markdown")[1] == text
+    assert re.search(
+        r"^- \S+ \*\*slower\*\*: `checkout`, db `shop.orders.read`: .* before, ", text, re.MULTILINE
+    )
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert len(rows) == 5
+    assert all(len(re.findall(r"`[▁▂▃▄▅▆▇█·]{24}`", row)) == 1 for row in rows)
+
+
+def test_no_name_of_a_trend_becomes_markdown(make_profile):
+    name = "a|b`<img src=x>*[x](y)\x1b[31m\u202e"
+    frame = Frame(name, "", 1, "", "", Origin.APPLICATION)
+    with MemoryStorage() as storage:
+        for hour in range(12):
+            for number in range(30):
+                start = START_NS + hour * 3_600 * 10**9 + number * 10**9
+                took = 1.2 if hour < 6 else 3.0
+                storage.put(
+                    make_profile(operation=name, stacks=[([frame], took + number / 100)], start_ns=start)
+                )
+        found = ProfileComparer().trend(storage)
+    assert any(series.changes for series in found.series)
+    text = trend_markdown.render(found, name)
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    for row in [line for line in text.splitlines() if line.startswith("| ``")]:
+        assert len(re.findall(r"(?<!\\)\|", row)) == 8
+    outside = re.sub(r"(?<!\\)(`+)(?!`).*?[^`]\1(?!`)", "", text)
+    assert not re.search(r"(?<!\\)[<\[]", outside)
+    assert text.count("a\\|b`<img src=x>") >= 2
 
 
 def test_days_and_processes_add_up_to_the_same(profkit, store, monkeypatch):

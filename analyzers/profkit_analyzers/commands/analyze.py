@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import click
 
@@ -11,7 +10,7 @@ from profkit_analyzers.analyzer import ProfileAnalyzer
 from profkit_analyzers.budgets import Budgets, load_budgets
 from profkit_analyzers.cluster import DaskCluster
 from profkit_analyzers.commands.filters import filter_options, make_query, store_argument
-from profkit_analyzers.commands.output import write, write_file
+from profkit_analyzers.commands.output import Output, output_option
 from profkit_analyzers.commands.progress import ProgressBar
 from profkit_analyzers.commands.rules import load_rules, rules_option
 from profkit_analyzers.engine import Engine, ProcessPool
@@ -65,7 +64,7 @@ class Damaged(ProfkitError):
     help="markdown: for an issue tracker; html: a page with flame graphs.",
 )
 @click.option("--strict", is_flag=True, help="Fail if anything could not be read.")
-@click.option("-o", "--output", metavar="FILE", help="Where to write it; standard output if not given, or -.")
+@output_option
 def analyze(
     *,
     store: str,
@@ -91,9 +90,7 @@ def analyze(
 
     If none match the exit code is 2; with --format json it is 0, and `profiles` is 0.
     """
-    to_file = output is not None and output != "-"
-    if format == "html" and not to_file and sys.stdout.isatty():
-        raise ConfigurationError("--format html: is no text to read; give it a file (-o FILE) or a pipe")
+    target = Output.of(output, format)
     query = make_query(since, until, operation, category, service)
     table = load_rules(rules)
     allowed = _budgets(budget, budgets, table)
@@ -111,11 +108,7 @@ def analyze(
     # For a program, none is an answer too; that none could be read is a failure.
     if not report.profiles and (format != "json" or report.skipped):
         raise NothingToRank(_nothing(report, store))
-    rendered = _rendered(report, store, format, table, Screen() if to_file else Screen.of_stdout())
-    if output is not None and to_file:
-        write_file(f"{rendered.rstrip()}\n".encode("utf-8", "replace"), output)
-    else:
-        write(rendered)
+    target.write(_rendered(report, store, format, table, target.screen))
 
 
 def _rendered(report: Report, store: str, format: str, table: CategoryTable, screen: Screen) -> str:

@@ -12,18 +12,21 @@ from datetime import UTC, datetime
 import click
 
 from profkit_analyzers.commands.filters import filter_options, make_query, parse_time
-from profkit_analyzers.commands.output import write
+from profkit_analyzers.commands.output import Output, output_option
 from profkit_analyzers.commands.progress import ProgressBar
 from profkit_analyzers.commands.rules import load_rules, rules_option
 from profkit_analyzers.comparer import ProfileComparer, Source
 from profkit_analyzers.comparison import Comparison
 from profkit_analyzers.engine import ProcessPool
 from profkit_analyzers.reporters import comparison as text
+from profkit_analyzers.reporters import comparison_markdown as markdown
+from profkit_analyzers.reporters.page import comparison as page
 from profkit_analyzers.reporters.terminal import Screen
 from profkit_storage import ConfigurationError, ProfileQuery, ProfkitError, open_storage
 
 REGRESSED = 3
 _VARIABLE = "PROFKIT_STORAGE"
+_TOP, _TOP_OF_PAGE = 10, 100
 _FORM = "two times with .. between them, such as 2026-03-01..2026-03-02, 7d..1d or 2026-03-02T15:00.."
 
 
@@ -37,9 +40,7 @@ class NothingToCompare(ProfkitError):
 @click.option("--after", metavar="WHEN..WHEN", help="The window to compare.")
 @click.option("--versions", nargs=2, metavar="OLD NEW", help="Compare two deploy versions in one store.")
 @filter_options
-@click.option(
-    "--top", type=click.IntRange(min=0), default=10, show_default=True, help="Rows without a verdict."
-)
+@click.option("--top", type=click.IntRange(min=0), help="Rows without a verdict; else 10, and 100 in html.")
 @click.option(
     "--least",
     type=click.FloatRange(0, 100),
@@ -51,7 +52,14 @@ class NothingToCompare(ProfkitError):
 @click.option("--fail-on-regression", is_flag=True, help="Exit with 3 if anything is slower.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes that read profiles; else one a core.")
 @rules_option
-@click.option("--format", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option(
+    "--format",
+    type=click.Choice(["table", "json", "markdown", "html"]),
+    default="table",
+    show_default=True,
+    help="markdown: for an issue tracker; html: a page with difference flame graphs.",
+)
+@output_option
 def diff(
     *,
     stores: Sequence[str],
@@ -63,12 +71,13 @@ def diff(
     operation: str | None,
     category: str | None,
     service: str | None,
-    top: int,
+    top: int | None,
     least: float,
     fail_on_regression: bool,
     workers: int | None,
     rules: str | None,
     format: str,
+    output: str | None,
 ) -> int:
     """Tell what became slower or faster.
 
@@ -82,6 +91,7 @@ def diff(
     """  # noqa: D301 - click's mark for lines to leave as they are
     windows = _windows(before, after)
     addresses = _addresses(stores, one=windows is not None or versions is not None)
+    target = Output.of(output, format)
     query = make_query(since, until, operation, category, service)
     if windows is not None and (versions is not None or since is not None or until is not None):
         raise ConfigurationError("--before and --after: go without --versions, --since and --until")
@@ -91,19 +101,29 @@ def diff(
         stores_ = [stack.enter_context(open_storage(address, create=False)) for address in addresses]
         bar = stack.enter_context(ProgressBar("reading profiles"))
         progress = bar.update if bar.wanted else None
+        pictures = format == "html"
         if versions is not None:
-            found = comparer.versions(stores_[0], *versions, query, progress=progress)
+            found = comparer.versions(stores_[0], *versions, query, progress=progress, pictures=pictures)
         else:
             first, second = _sources(query, windows, before, after, addresses)
-            found = comparer.sources(
-                Source(stores_[0], *first), Source(stores_[-1], *second), progress=progress
-            )
-    _check(found, needed=format == "table" or fail_on_regression)
-    if format == "json":
-        write(json.dumps(found.to_dict(), indent=2))
-    else:
-        write(text.render(found, Screen.of_stdout(), top=top))
+            old, new = Source(stores_[0], *first), Source(stores_[-1], *second)
+            found = comparer.sources(old, new, progress=progress, pictures=pictures)
+    _check(found, needed=format != "json" or fail_on_regression)
+    target.write(_rendered(found, addresses, format, top, target.screen))
     return REGRESSED if fail_on_regression and found.regressed else 0
+
+
+def _rendered(
+    found: Comparison, addresses: Sequence[str], format: str, top: int | None, screen: Screen
+) -> str:
+    if format == "json":
+        return json.dumps(found.to_dict(), indent=2)
+    if format == "html":
+        return page.render(found, (addresses[0], addresses[-1]), top=_TOP_OF_PAGE if top is None else top)
+    rows = _TOP if top is None else top
+    if format == "markdown":
+        return markdown.render(found, (addresses[0], addresses[-1]), top=rows)
+    return text.render(found, screen, top=rows)
 
 
 _Window = tuple[datetime | None, datetime | None]

@@ -1,20 +1,72 @@
-"""Writing to standard output, whose reader may be gone (`| head`), and to files, whole or not at all."""
+"""Where a report goes: to standard output, whose reader may be gone (`| head`), or to a file, whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
-from profkit_storage import ProfkitError, StorageError
+import click
+
+from profkit_analyzers.reporters.terminal import Screen
+from profkit_storage import ConfigurationError, ProfkitError, StorageError
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class OutputClosed(ProfkitError):
     """The reader of standard output is gone; nothing is said about it, the exit code is that of a closed pipe."""
 
     exit_code = 141
+
+
+def output_option(command: Callable[P, R]) -> Callable[P, R]:
+    """Let a command be told a file to write to."""
+    return click.option(
+        "-o", "--output", metavar="FILE", help="Where to write it; standard output if not given, or -."
+    )(command)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where a report is written: a file, or None for standard output."""
+
+    file: str | None
+
+    @classmethod
+    def of(cls, name: str | None, format: str) -> Output:
+        """Return what is meant by `name`, "-" being standard output.
+
+        Raises:
+            ConfigurationError: a page would be written to a terminal.
+        """
+        found = cls(None if name == "-" else name)
+        if format == "html" and found.file is None and sys.stdout.isatty():
+            raise ConfigurationError("--format html: is no text to read; give it a file (-o FILE) or a pipe")
+        return found
+
+    @property
+    def screen(self) -> Screen:
+        """What text is set for: a file may have lines of any length."""
+        return Screen.of_stdout() if self.file is None else Screen()
+
+    def write(self, text: str) -> None:
+        """Write `text` and a line end.
+
+        Raises:
+            StorageError: the file cannot be written.
+            OutputClosed: nobody reads it.
+        """
+        if self.file is None:
+            write(text)
+        else:
+            write_file(f"{text.rstrip()}\n".encode("utf-8", "replace"), self.file)
 
 
 def write(text: str) -> None:

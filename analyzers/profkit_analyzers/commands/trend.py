@@ -7,13 +7,13 @@ import json
 import click
 
 from profkit_analyzers.commands.filters import filter_options, make_query, store_argument
-from profkit_analyzers.commands.output import write
+from profkit_analyzers.commands.output import Output, output_option
 from profkit_analyzers.commands.progress import ProgressBar
 from profkit_analyzers.commands.rules import load_rules, rules_option
 from profkit_analyzers.comparer import ProfileComparer
 from profkit_analyzers.engine import ProcessPool
 from profkit_analyzers.reporters import trend as text
-from profkit_analyzers.reporters.terminal import Screen
+from profkit_analyzers.reporters import trend_markdown as markdown
 from profkit_analyzers.sides import Key
 from profkit_storage import ProfkitError, open_storage
 
@@ -35,7 +35,14 @@ class NothingToTell(ProfkitError):
 )
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes that read profiles; else one a core.")
 @rules_option
-@click.option("--format", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option(
+    "--format",
+    type=click.Choice(["table", "json", "markdown"]),
+    default="table",
+    show_default=True,
+    help="markdown: for an issue tracker.",
+)
+@output_option
 def trend(
     *,
     store: str,
@@ -49,22 +56,26 @@ def trend(
     workers: int | None,
     rules: str | None,
     format: str,
+    output: str | None,
 ) -> None:
     """Tell how the slow operations in STORE went by hour or day, and when they changed.
 
     Seconds are per slow operation, of the operations and bottlenecks with most seconds. A change is told if chance
     finds one like it, in any of the series, in one of 20 such reports.
     """
+    target = Output.of(output, format)
     query = make_query(since, until, operation, category, service)
     table = load_rules(rules)
     with open_storage(store, create=False) as storage, ProgressBar("reading profiles") as bar:
         comparer = ProfileComparer(rules=table, engine=ProcessPool(workers))
         progress = bar.update if bar.wanted else None
         found = comparer.trend(storage, query, by=Key(by), top=top, progress=progress)
-    if not found.profiles and (format == "table" or found.skipped):
+    if not found.profiles and (format != "json" or found.skipped):
         skipped = f": {found.skipped_count} skipped" if found.skipped_count else ""
         raise NothingToTell(f"no slow operation that matches in {store}{skipped}")
     if format == "json":
-        write(json.dumps(found.to_dict(), indent=2))
+        target.write(json.dumps(found.to_dict(), indent=2))
+    elif format == "markdown":
+        target.write(markdown.render(found, store))
     else:
-        write(text.render(found, Screen.of_stdout()))
+        target.write(text.render(found, target.screen))

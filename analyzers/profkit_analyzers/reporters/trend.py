@@ -10,7 +10,7 @@ from profkit_analyzers.reporters.columns import Column, in_columns
 from profkit_analyzers.reporters.figures import counted
 from profkit_analyzers.reporters.terminal import Screen, printable, written
 from profkit_analyzers.reporters.text import NO_CODE
-from profkit_analyzers.trend import Series, Trend
+from profkit_analyzers.trend import Change, Series, Trend
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _GAP = " "
@@ -42,27 +42,39 @@ def _lines(trend: Trend, screen: Screen) -> Iterator[Text | str]:
     yield ""
     yield from in_columns(_COLUMNS, [_row(series) for series in trend.series], screen.width)
     yield ""
-    changes = [(series, change) for series in trend.series for change in series.changes]
+    changes = changes_of(trend)
     if not changes:
         yield "No change that is more than chance."
-    for series, change in sorted(changes, key=lambda pair: pair[1].at):
+    for series, change in changes:
         style = "red" if change.verdict == "slower" else "green"
         yield Text.assemble(
             f"{change.at}  ",
             (f"{change.verdict}", style),
-            f"  {printable(series.operation)}, {printable(_what(series))}: "
-            f"{_figure(series, change.before)} before, {_figure(series, change.after)} after",
+            f"  {printable(series.operation)}, {printable(what(series))}: "
+            f"{figure(series, change.before)} before, {figure(series, change.after)} after",
         )
 
 
+def changes_of(trend: Trend) -> list[tuple[Series, Change]]:
+    """Return all changes, in the order of their times."""
+    found = [(series, change) for series in trend.series for change in series.changes]
+    return sorted(found, key=lambda pair: pair[1].at)
+
+
 def _row(series: Series) -> list[str]:
-    known = [value for value in series.values if value is not None]
-    ends = [_figure(series, value) for value in (known[0], known[-1], max(known))] if known else ["-"] * 3
     changes = str(len(series.changes)) if series.changes else ""
-    return [series.operation, _what(series), *ends, sparkline(series.values, series.operations), changes]
+    line = sparkline(series.values, series.operations)
+    return [series.operation, what(series), *summary(series), line, changes]
 
 
-def _what(series: Series) -> str:
+def summary(series: Series) -> list[str]:
+    """Return the first figure, the last and the greatest, - if there is none."""
+    known = [value for value in series.values if value is not None]
+    return [figure(series, value) for value in (known[0], known[-1], max(known))] if known else ["-"] * 3
+
+
+def what(series: Series) -> str:
+    """Return what of the operation it is a series of."""
     if series.figure == "slow":
         return "share of calls"
     if not series.category:
@@ -70,7 +82,8 @@ def _what(series: Series) -> str:
     return f"{series.category}  {series.function or NO_CODE}"
 
 
-def _figure(series: Series, value: float) -> str:
+def figure(series: Series, value: float) -> str:
+    """Return a value as it is read."""
     return f"{100 * value:.2f} %" if series.figure == "slow" else f"{value:,.3f} s"
 
 

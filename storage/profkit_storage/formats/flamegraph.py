@@ -20,6 +20,7 @@ from profkit_storage.formats.flame_data import data
 from profkit_storage.formats.flame_svg import drawn
 from profkit_storage.formats.names import markup, writable
 from profkit_storage.formats.policy import policy
+from profkit_storage.formats.shell import facts_list, whole_page
 from profkit_storage.formats.view import View, view_of, view_of_merge
 from profkit_storage.merging import MergedProfile
 from profkit_storage.profile import Profile
@@ -44,32 +45,6 @@ STYLES: Final = ("flamegraph.css", "exported.css")
 
 _OPERATIONS = 5
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="referrer" content="no-referrer">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>{title}</title>
-{styles}
-</head>
-<body>
-<header>
-<h1>{title}</h1>
-<dl class="facts">{facts}</dl>
-</header>
-<main>
-{parts}
-</main>
-<footer><p class="quiet">profkit. This page asks nobody for anything.</p></footer>
-<script type="application/json" id="flame-data">{data}</script>
-{scripts}
-</body>
-</html>
-"""
 
 
 def render(profile: Profile) -> str:
@@ -114,22 +89,15 @@ def _policy() -> str:
 
 
 def _page(title: str, facts: Mapping[str, str], view: View) -> str:
-    return _PAGE.format(
-        policy=html.escape(_policy()),
-        title=markup(title),
-        styles="\n".join(f"<style>{resource(name)}</style>" for name in STYLES),
-        scripts="\n".join(f"<script>{resource(name)}</script>" for name in SCRIPTS),
-        facts="".join(
-            f"<div><dt>{markup(name)}</dt><dd>{html.escape(writable(value))}</dd></div>"
-            for name, value in facts.items()
-            if value
-        ),
-        parts="\n".join(
-            part
-            for part in (view.graph, view.tree, view.states, view.timeline, view.hottest, view.children)
-            if part
-        ),
-        data=view.data,
+    shown = [(markup(name), html.escape(writable(value))) for name, value in facts.items() if value]
+    parts = view.graph, view.tree, view.states, view.timeline, view.hottest, view.children
+    return whole_page(
+        markup(title),
+        facts_list(shown),
+        parts,
+        styles=[*map(resource, STYLES)],
+        scripts=[*map(resource, SCRIPTS)],
+        data=f'<script type="application/json" id="flame-data">{view.data}</script>',
     )
 
 

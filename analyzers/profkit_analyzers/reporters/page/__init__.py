@@ -6,54 +6,23 @@ whatever is in the store: each part has so much room, and says what it left out.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
-from functools import cache
-from importlib.resources import files
 
 from profkit_analyzers.report import Report
 from profkit_analyzers.reporters.figures import by_hand, counted
 from profkit_analyzers.reporters.page.charts import time_sections
+from profkit_analyzers.reporters.page.document import document, skipped_part
 from profkit_analyzers.reporters.page.exemplars import exemplars_section
 from profkit_analyzers.reporters.page.findings import findings_section
 from profkit_analyzers.reporters.page.graphs import graphs_of
 from profkit_analyzers.reporters.page.ranking import ranking_section, trees_of_rows
 from profkit_storage.categories import CategoryTable, default_categories
 from profkit_storage.formats.durations import in_seconds
-from profkit_storage.formats.flamegraph import SCRIPTS, STYLES, resource
+from profkit_storage.formats.flamegraph import SCRIPTS
 from profkit_storage.formats.names import markup
-from profkit_storage.formats.policy import policy
+from profkit_storage.formats.shell import facts_list
 
 __all__ = ["render"]
-
-_SCRIPTS = ("ranking.js", "graphs.js")
-_STYLES = ("page.css",)
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="referrer" content="no-referrer">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>{title}</title>
-{styles}
-</head>
-<body>
-<header>
-<h1>{title}</h1>
-<dl class="facts">{facts}</dl>
-{skipped}
-</header>
-<main>
-{parts}
-</main>
-<footer><p class="quiet">profkit. This page asks nobody for anything.</p></footer>
-{scripts}
-</body>
-</html>
-"""
 
 
 def render(report: Report, store: str, *, table: CategoryTable | None = None) -> str:
@@ -73,22 +42,13 @@ def render(report: Report, store: str, *, table: CategoryTable | None = None) ->
             graphs.section,
             exemplars_section(report.pictures.exemplars, store),
         ]
-    styles = [*map(resource, STYLES), *map(_resource, _STYLES)]
-    scripts = [*map(resource, SCRIPTS), *map(_resource, _SCRIPTS)]
-    return _PAGE.format(
-        policy=html.escape(policy(scripts, styles)),
-        title=f"What slowed {markup(store)}",
-        styles="\n".join(f"<style>{style}</style>" for style in styles),
-        scripts="\n".join(f"<script>{script}</script>" for script in scripts),
-        facts="".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in _facts(report)),
-        skipped=_skipped(report),
-        parts="\n".join(filter(None, parts)),
+    return document(
+        f"What slowed {markup(store)}",
+        facts_list(_facts(report)) + skipped_part(report.skipped, report.skipped_count),
+        parts,
+        ("ranking.js", "graphs.js"),
+        graphs=SCRIPTS,
     )
-
-
-@cache
-def _resource(name: str) -> str:
-    return files("profkit_analyzers.reporters.page").joinpath(name).read_text(encoding="utf-8")
 
 
 def _budget(report: Report) -> str:
@@ -112,15 +72,3 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
         yield "counted inside others", f"{report.nested:,}"
     if report.captures_by_hand:
         yield "not ranked", by_hand(report.captures_by_hand)
-
-
-def _skipped(report: Report) -> str:
-    if not report.skipped_count:
-        return ""
-    rows = "".join(f"<li>{markup(item.key)}: {markup(item.reason)}</li>" for item in report.skipped)
-    more = report.skipped_count - len(report.skipped)
-    rest = f"<li>and {more:,} more</li>" if more > 0 else ""
-    return (
-        f"<details><summary>{counted(report.skipped_count, 'profile')} could not be read</summary>"
-        f"<ul>{rows}{rest}</ul></details>"
-    )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from heapq import nlargest
 
 from profkit_analyzers.trees import CallTree
-from profkit_storage import Frame
+from profkit_storage import Frame, Origin
+from profkit_storage.formats.boxes import UNOBSERVED
 from profkit_storage.formats.durations import in_seconds
 from profkit_storage.formats.names import legible, markup
 from profkit_storage.functions import function_name
@@ -15,11 +17,16 @@ from profkit_storage.functions import function_name
 _ROW = 20
 _LETTER = 7.3
 _DEEPEST = 500
+_MOST = 1_000
+"""Boxes that are drawn, the widest."""
+
 _STRONG, _CLEAR = 0.2, 0.05
 """Parts of all seconds by which a function has to differ to be drawn in the strongest colours."""
 
+_UNSEEN = Frame(f"[{UNOBSERVED}]", "", 0, "", "", Origin.SYNTHETIC)
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, eq=False)
 class _Place:
     """A function below the same functions in both trees: seconds an operation, of its own and in all."""
 
@@ -36,25 +43,38 @@ class _Place:
 
 
 def difference(
-    before: CallTree, after: CallTree, operations: tuple[float, float], title: str, *, width: int = 1200
+    before: CallTree,
+    after: CallTree,
+    operations: tuple[float, float],
+    title: str,
+    *,
+    unobserved: tuple[float, float] = (0.0, 0.0),
+    width: int = 1200,
 ) -> str:
     """Return an SVG element of two trees of the operation `title`, `width` pixels wide.
 
-    `operations` are how many of them each tree is the sum of, since what is compared are seconds an operation. A box
-    is as wide as the greater of the two, its own seconds and what is below it; red takes longer after than before,
-    blue less long. For a page that has the stylesheets of `STYLES` and page.css; it needs no script.
+    `operations` are how many of them each tree is the sum of, since what is compared are seconds an operation;
+    `unobserved` are those of each that no sample accounts for. A box is as wide as the greater of the two, its own
+    seconds and what is below it; red takes longer after than before, blue less long. For a page that has the
+    stylesheets of `STYLES` and page.css; it needs no script.
     """
     root = _Place(title, 0)
     for which, (tree, count) in enumerate(zip((before, after), operations, strict=True)):
         _add(root, tree, which, 1 / count if count > 0 else 0.0)
+    if any(unobserved):
+        root.below[_UNSEEN] = _Place(function_name(_UNSEEN), 1, list(unobserved))
     places = list(_walked(root))
     for place in reversed(places):
         place.total = [
             own + sum(one.total[which] for one in place.below.values()) for which, own in enumerate(place.own)
         ]
         place.width = max(place.own) + sum(one.width for one in place.below.values())
-    shapes = "".join(_drawn(root, width))
-    height = (1 + max(place.depth for place in places)) * _ROW
+    # What is called is never wider than what calls it, so of the widest each has its caller.
+    kept = set(nlargest(_MOST, places, key=lambda place: (place.width, -place.depth)))
+    boxes = list(_laid_out(root, width, kept))
+    whole = max(root.total) or 1.0
+    shapes = "".join(_box(place, left, wide, whole) for place, left, wide in boxes)
+    height = (1 + max(place.depth for place, _, _ in boxes)) * _ROW
     return (
         f'<svg class="flame difference" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="{markup(f"Difference flame graph of {legible(title, 200)}")}">{shapes}</svg>'
@@ -87,16 +107,16 @@ def _walked(root: _Place) -> Iterator[_Place]:
         waiting += place.below.values()
 
 
-def _drawn(root: _Place, width: int) -> Iterator[str]:
+def _laid_out(root: _Place, width: int, kept: set[_Place]) -> Iterator[tuple[_Place, float, float]]:
+    """Yield what is drawn, where it begins and how wide it is."""
     scale = width / root.width if root.width > 0 else 0.0
-    whole = max(root.total) or 1.0
     waiting = [(root, 0.0)]
     while waiting:
         place, left = waiting.pop()
         wide = place.width * scale
-        if wide < 1 and place is not root:
+        if place is not root and (wide < 1 or place not in kept):
             continue
-        yield _box(place, left, max(wide - 1, 0.5), whole)
+        yield place, left, max(wide - 1, 0.5)
         for one in sorted(place.below.values(), key=lambda one: (-one.width, one.name)):
             waiting.append((one, left))
             left += one.width * scale

@@ -1,5 +1,5 @@
 "use strict";
-// The ranking: rows open their evidence, are sorted by a column and found by words. A row and its evidence are one
+// The ranking, or the table of changes: rows open their evidence, are sorted by a column and found by words. A row and its evidence are one
 // body of the table. Without this script all of it is open.
 (() => {
   const table = document.getElementById("ranking");
@@ -63,7 +63,8 @@
   });
   heads[0].setAttribute("aria-sort", "ascending");
 
-  const texts = bodies.map((body) => [1, 2, 3, 4].map((column) => body.rows[0].cells[column].textContent).join("\n").toLowerCase());
+  const searched = (body) => [...body.rows[0].cells].filter((cell) => cell.dataset.value === undefined);
+  const texts = bodies.map((body) => searched(body).map((cell) => cell.textContent).join("\n").toLowerCase());
   search.addEventListener("input", () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;

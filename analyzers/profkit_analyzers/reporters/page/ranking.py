@@ -8,6 +8,7 @@ from profkit_analyzers.blame import Blame
 from profkit_analyzers.report import Bottleneck, Report
 from profkit_analyzers.reporters.figures import counted, share
 from profkit_analyzers.reporters.page.command import show_command
+from profkit_analyzers.reporters.page.listing import Cell, Column, Words, listing, row_of
 from profkit_analyzers.reporters.page.room import Room
 from profkit_analyzers.reporters.text import NO_CODE
 from profkit_analyzers.trees import CallTree
@@ -19,32 +20,19 @@ from profkit_storage.functions import function_name
 _ROOM = 1_200_000
 _DEEPEST = 40
 _COLUMNS = (
-    ("#", "figure", "The place in the ranking"),
-    ("operation", "code", "The slow operation"),
-    ("category", "", "What kind of code the time is blamed on"),
-    ("owner", "", "The library that owns it"),
-    ("call site", "code", "Where your code calls it"),
-    ("recoverable", "figure", "Seconds over the budget that would go with it"),
-    ("at least", "figure", "The lower end of a 95 % interval: the ranking is by it"),
-    ("seconds", "figure", "All seconds spent there"),
-    ("share", "figure", "Of the seconds of all slow operations"),
-    ("operations", "figure", "Slow operations that it touches"),
+    Column("#", "figure", "The place in the ranking"),
+    Column("operation", "code", "The slow operation"),
+    Column("category", "", "What kind of code the time is blamed on"),
+    Column("owner", "", "The library that owns it"),
+    Column("call site", "code", "Where your code calls it"),
+    Column("recoverable", "figure", "Seconds over the budget that would go with it"),
+    Column("at least", "figure", "The lower end of a 95 % interval: the ranking is by it"),
+    Column("seconds", "figure", "All seconds spent there"),
+    Column("share", "figure", "Of the seconds of all slow operations"),
+    Column("operations", "figure", "Slow operations that it touches"),
 )
-
-_SECTION = """<section class="flame-part ranking" aria-labelledby="ranking-title">
-<h2 id="ranking-title">What to mend first</h2>
-<p class="quiet">Recoverable are the seconds that slow operations took over {budget} and that would go with it. The
-order is by what is surest: the lower end of a 95 % interval, <i>at least</i>. A row opens what is known of it.</p>
-<div class="flame-tools" data-scripted hidden>
-<label for="ranking-search">Search the ranking</label>
-<input type="search" id="ranking-search" placeholder="operation, category, owner or call site" autocomplete="off" \
-spellcheck="false" aria-describedby="ranking-found">
-<button type="button" id="ranking-open">Open all</button>
-<p id="ranking-found" role="status"></p>
-</div>
-<div class="wide"><table class="flame-table records" id="ranking"><thead><tr>{heads}</tr></thead>
-{rows}</table></div>
-{more}</section>"""
+_READING = """Recoverable are the seconds that slow operations took over {budget} and that would go with it. The
+order is by what is surest: the lower end of a 95 % interval, <i>at least</i>. A row opens what is known of it."""
 
 
 def trees_of_rows(report: Report) -> dict[int, CallTree]:
@@ -66,12 +54,14 @@ def ranking_section(
         _row(row, trees.get(row.rank), graphs.get(row.rank), store) for row in report.bottlenecks
     )
     left = report.bottlenecks_count - len(rows)
-    return _SECTION.format(
-        budget=budget,
-        heads="".join(_head(*column) for column in _COLUMNS),
-        rows="\n".join(rows),
-        more=f'<p class="quiet">and {counted(left, "smaller one")}</p>' if left else "",
+    words = Words(
+        title="What to mend first",
+        reading=_READING.format(budget=budget),
+        noun="ranking",
+        hint="operation, category, owner or call site",
+        more=f"and {counted(left, 'smaller one')}" if left else "",
     )
+    return listing(_COLUMNS, rows, words)
 
 
 def _blame_of(row: Bottleneck) -> Blame:
@@ -79,39 +69,20 @@ def _blame_of(row: Bottleneck) -> Blame:
     return Blame(row.category, row.subcategory, row.owner, row.call_site)
 
 
-def _head(title: str, kind: str, meaning: str) -> str:
-    of = f' class="{kind}"' if kind else ""
-    return f'<th scope="col"{of} title="{meaning}">{title}</th>'
-
-
 def _row(row: Bottleneck, tree: CallTree | None, graph: str | None, store: str) -> str:
-    """Return a body of two rows: the figures, and the evidence."""
     category = f"{row.category}/{row.subcategory}" if row.subcategory else row.category
-    kind = swatch_of(row.category)
-    cells: tuple[tuple[str, float | None], ...] = (
-        (str(row.rank), row.rank),
-        (markup(row.operation), None),
-        (f'<span class="swatch {kind}"></span>{markup(category)}', None),
-        (markup(row.owner), None),
-        (markup(str(row.call_site) or NO_CODE), None),
-        (f"<b>{in_seconds(row.recoverable)}</b>", row.recoverable),
-        (in_seconds(row.interval.low) if row.interval.low > 0 else "-", row.interval.low),
-        (in_seconds(row.seconds), row.seconds),
-        (share(row.share), row.share),
-        (f"{row.operations:,.0f}", row.operations),
+    cells = (
+        Cell(markup(row.operation)),
+        Cell(f'<span class="swatch {swatch_of(row.category)}"></span>{markup(category)}'),
+        Cell(markup(row.owner)),
+        Cell(markup(str(row.call_site) or NO_CODE)),
+        Cell(f"<b>{in_seconds(row.recoverable)}</b>", row.recoverable),
+        Cell(in_seconds(row.interval.low) if row.interval.low > 0 else "-", row.interval.low),
+        Cell(in_seconds(row.seconds), row.seconds),
+        Cell(share(row.share), row.share),
+        Cell(f"{row.operations:,.0f}", row.operations),
     )
-    shown = "".join(_cell(title, of, *cell) for (title, of, _), cell in zip(_COLUMNS, cells, strict=True))
-    return (
-        f'<tbody data-rank="{row.rank}"><tr class="row">{shown}</tr>'
-        f'<tr class="evidence" id="evidence-{row.rank}"><td colspan="{len(_COLUMNS)}">'
-        f"{_evidence(row, tree, graph, store)}</td></tr></tbody>"
-    )
-
-
-def _cell(title: str, kind: str, shown: str, value: float | None) -> str:
-    of = f' class="{kind}"' if kind else ""
-    sort = "" if value is None else f' data-value="{value:.9g}"'
-    return f'<td{of}{sort} data-title="{title}">{shown}</td>'
+    return row_of(row.rank, _COLUMNS, cells, _evidence(row, tree, graph, store))
 
 
 def swatch_of(category: str) -> str:
