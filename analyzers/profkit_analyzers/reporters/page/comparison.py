@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from profkit_analyzers.comparison import BottleneckChange, Comparison, OperationChange, SideStats
 from profkit_analyzers.effects import Effect
@@ -51,7 +51,7 @@ def render(comparison: Comparison, stores: tuple[str, str], *, top: int) -> str:
         _operations(comparison.operations),
         _bottlenecks(comparison, stores, top),
         differences_section(comparison),
-        _list("What the figures leave open", figures.notes(comparison.operations, _bold)),
+        _list("What the figures leave open", list(figures.notes(comparison.operations, _bold))),
     ]
     title = f"What changed from {markup(comparison.before.name)} to {markup(comparison.after.name)}"
     return document(title, _head(comparison, stores), parts, ("ranking.js", "difference.js"))
@@ -110,7 +110,10 @@ def _bottlenecks(comparison: Comparison, stores: tuple[str, str], top: int) -> s
     if not chosen:
         return ""
     shown = Room(_ROOM).fitting(_row(rank, row, stores) for rank, row in enumerate(chosen, start=1))
-    left += len(chosen) - len(shown)
+    crowded = len(chosen) - len(shown)
+    more = [f"and {counted(crowded, 'row')} more"] if crowded else []
+    if left:
+        more.append(figures.without_evidence(left))
     words = Words(
         title="Seconds per slow operation, by function",
         reading=(
@@ -119,9 +122,9 @@ def _bottlenecks(comparison: Comparison, stores: tuple[str, str], top: int) -> s
         ),
         noun="table",
         hint="operation, category, owner, function or verdict",
-        more=figures.without_evidence(left) if left else "",
+        more="; ".join(more),
     )
-    moves = filter(None, (figures.moved(row, _bold) for row in chosen))
+    moves = [told for row in chosen if (told := figures.moved(row, _bold))]
     return listing(_COLUMNS, shown, words) + _list("What moved", moves)
 
 
@@ -167,8 +170,11 @@ def _facts(effect: Effect) -> Iterator[tuple[str, str]]:
     yield "p", f"{effect.p:.2g}"
 
 
-def _list(title: str, sentences: Iterable[str]) -> str:
+def _list(title: str, sentences: Sequence[str]) -> str:
     items = Room(_LITTLE_ROOM).fitting(f"<li>{text}</li>" for text in sentences)
+    left = len(sentences) - len(items)
+    if left:
+        items.append(f"<li>and {left:,} more</li>")
     return f'<section class="told"><h2>{title}</h2><ul>{"".join(items)}</ul></section>' if items else ""
 
 
