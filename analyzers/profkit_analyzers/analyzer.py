@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 
 from profkit_analyzers.budgets import Budgets
+from profkit_analyzers.cache import Cached
 from profkit_analyzers.engine import Engine, InProcess
 from profkit_analyzers.hottest import with_stacks
+from profkit_analyzers.part_files import PartFiles
 from profkit_analyzers.parts import Criteria
 from profkit_analyzers.pictures import Pictures
 from profkit_analyzers.populations import Population, populations_of
@@ -31,6 +34,14 @@ class ProfileAnalyzer:
     None takes the threshold that each was captured under. `engine` is where the work is done: `InProcess()`, unless
     given, or `ProcessPool()`. Memory grows with the number of operations and places in code, never with that of
     profiles.
+
+    `cache` is a directory that keeps what became of the profiles: a later analysis of the same ones, by the same rules
+    and budgets, works on the new ones only, and one that was interrupted goes on where it was. It is this user's alone,
+    and tidied by each analysis: what was not used for 30 days goes, and the oldest of more than 1 GiB. A failure to
+    write to it later is logged, and nothing more.
+
+    Raises:
+        ConfigurationError: `cache` is no directory, or cannot be made or written.
     """
 
     def __init__(
@@ -40,11 +51,13 @@ class ProfileAnalyzer:
         rules: CategoryTable | None = None,
         budgets: Budgets | None = None,
         engine: Engine | None = None,
+        cache: str | os.PathLike[str] | None = None,
     ) -> None:
         self._storage = storage
         self._table = rules or default_categories()
         self._budgets = budgets or Budgets()
         self._engine = engine or InProcess()
+        self._files = None if cache is None else PartFiles(cache)
 
     def analyze(
         self,
@@ -73,7 +86,8 @@ class ProfileAnalyzer:
         if top is not None and top < 1:
             raise ConfigurationError(f"top {top!r}: must be 1 or more")
         criteria = Criteria(self._table, self._budgets, is_whole(query), pictures)
-        found = read(self._storage, query, criteria, self._engine, progress)
+        engine = self._engine if self._files is None else Cached(self._engine, self._files, criteria.identity)
+        found = read(self._storage, query, criteria, engine, progress)
         report = self._report(found, self._populations(query, found.skipping), top)
         return self._pictured(report, found.summary) if pictures else report
 

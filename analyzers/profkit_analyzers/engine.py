@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any, ClassVar, NoReturn, Protocol
 
 from profkit_analyzers.dropped import S
@@ -74,13 +75,10 @@ class ProcessPool:
             WorkersDied: a process ended before its work did.
         """
         left = iter(chunks)
-        first = next(left, None)
-        if first is None:
-            return
+        first = list(islice(left, 2))
         workers = self.workers or _cores()
-        if workers == 1 or first.until is None or not _can_be_reopened(storage):
-            yield work(storage, first, question)
-            yield from InProcess().parts(storage, left, question)
+        if workers == 1 or len(first) < 2 or not _can_be_reopened(storage):
+            yield from InProcess().parts(storage, chain(first, left), question)
             return
         pool = ProcessPoolExecutor(
             workers,
@@ -89,18 +87,16 @@ class ProcessPool:
             initargs=(storage.url, question),
         )
         try:
-            yield from _in_order(pool, first, left, workers * _AHEAD)
+            yield from _in_order(pool, chain(first, left), workers * _AHEAD)
         except BrokenProcessPool:
             _raise_died()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _in_order(
-    pool: ProcessPoolExecutor, first: Chunk, left: Iterator[Chunk], ahead: int
-) -> Iterator[Part[Any]]:
-    pending: deque[Future[Part[Any]]] = deque([pool.submit(_work, first)])
-    for chunk in left:
+def _in_order(pool: ProcessPoolExecutor, chunks: Iterable[Chunk], ahead: int) -> Iterator[Part[Any]]:
+    pending: deque[Future[Part[Any]]] = deque()
+    for chunk in chunks:
         pending.append(pool.submit(_work, chunk))
         if len(pending) >= ahead:
             yield pending.popleft().result()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Generic, NamedTuple, Protocol
 
 from profkit_analyzers.budgets import Budgets
@@ -19,7 +18,9 @@ from profkit_storage import Profile, ProfileEntry, ProfileStorage
 from profkit_storage.categories import CategoryTable
 
 CHUNK = 500
-"""Profiles that are worked through at a time: some tenths of a second, so that a progress bar moves."""
+"""Profiles that are worked through at a time, at most: some tenths of a second, so that a progress bar moves."""
+_HOUR_NS = 3_600 * 10**9
+_DAY_NS = 24 * _HOUR_NS
 _TOLERANCE = 0.01
 _LEAST = 1e-6
 """By how much the sum of a profile's samples may differ from its wall time: a share, and seconds."""
@@ -34,14 +35,30 @@ class Chunk(NamedTuple):
 
 
 def chunks(entries: Iterable[ProfileEntry]) -> Iterator[Chunk]:
-    """Yield the entries of a scan in chunks, in their order."""
-    left = iter(entries)
-    current, since = list(islice(left, CHUNK)), None
-    while current:
-        following = list(islice(left, CHUNK))
-        until = following[0].start_ns if following else None
-        yield Chunk(current, since, until)
-        current, since = following, until
+    """Yield the entries of a scan in chunks, in their order.
+
+    Cuts depend on what is before them on the same UTC day, and little of that: new profiles, and old ones that go,
+    leave most chunks as they were, so what is kept of them (see `cache`) holds.
+    """
+    current: list[ProfileEntry] = []
+    since: int | None = None
+    for entry in entries:
+        if current and _ends(current, entry):
+            yield Chunk(current, since, entry.start_ns)
+            current, since = [], entry.start_ns
+        current.append(entry)
+    if current:
+        yield Chunk(current, since, None)
+
+
+def _ends(current: Sequence[ProfileEntry], following: ProfileEntry) -> bool:
+    """Tell whether a chunk ends: it is full, another day begins, or another hour while it is half full."""
+    first, last = current[0].start_ns, current[-1].start_ns
+    return (
+        len(current) >= CHUNK
+        or first // _DAY_NS != following.start_ns // _DAY_NS
+        or (len(current) >= CHUNK // 2 and last // _HOUR_NS != following.start_ns // _HOUR_NS)
+    )
 
 
 class Question(Protocol[S]):
@@ -80,6 +97,12 @@ class Criteria:
         """Add a profile to a summary."""
         summary.add(profile, self.table, self.budgets, nested=nested, pictured=self.pictured)
 
+    @property
+    def identity(self) -> str:
+        """What it has in common with those criteria only that make the same summaries, in any process."""
+        budgets = dict(self.budgets.operations), dict(self.budgets.categories), self.budgets.default
+        return repr((self.table.identity, budgets, self.whole, self.pictured))
+
 
 @dataclass(slots=True)
 class Part(Generic[S]):
@@ -116,7 +139,7 @@ def empty(question: Question[S]) -> Part[S]:
 
 
 @contextmanager
-def _without_collector() -> Iterator[None]:
+def _without_collector() -> Generator[None]:
     """Keep Python's collector from looking at what is read: rows, and no cycles. It took half of all time."""
     enabled = gc.isenabled()
     gc.disable()

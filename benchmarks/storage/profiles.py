@@ -52,6 +52,10 @@ class Service:
             for number in range(_OPERATIONS)
         ]
 
+    def redraw(self, seed: int) -> None:
+        """Let the profiles that follow be others, of the same operations and stacks."""
+        self._random.seed(seed)
+
     def profiles(
         self, count: int, spread_ns: int = 3_500_000_000_000, start_ns: int = NOON
     ) -> Iterator[Profile]:

@@ -38,10 +38,10 @@ _CONTENDED = 0.5
 """The share of recent ticks at which threads fought for the GIL from which they are left the usual switch interval;"""
 _CONTENTION_STEP = 0.2
 """each tick counts this much in it: four in a row are enough."""
+_CAPTURE_OVERHEAD = 0.1
+"""Of a core, while a capture that somebody asked for goes on: it is short, and seldom a look would show nothing."""
 _COLLECTS_ANYWHERE = sys.version_info < (3, 12)
 """Before 3.12 a garbage collection may start inside a walk over frames, and has crashed processes there."""
-
-
 _TRY_AGAIN = 1.0
 """Seconds after which a thread is asked for again where none could be had."""
 
@@ -77,6 +77,7 @@ class Sampler:
         self.cpu = 0.0
         self.captures: list[Capture] = []
         self._governor = Governor(self.max_overhead)
+        self._capture_governor = Governor(_CAPTURE_OVERHEAD)
         self._rota = Rota()
         self._used = 0.0
         self._ticked = perf_counter()
@@ -90,6 +91,8 @@ class Sampler:
     @property
     def real_interval(self) -> float:
         """The seconds between two ticks as the cost allows them."""
+        if self.captures:
+            return self._capture_governor.interval(self.interval)  # a look for it is one for operations too
         return self._governor.interval(self.interval, self._rota.risk_interval)
 
     def wake(self) -> None:
@@ -219,7 +222,10 @@ class Sampler:
         cost, elapsed = used - self._used, now - self._ticked
         self._used, self._ticked = used, now
         self.cpu += cost
-        self._governor.account(cost, elapsed, few=self._rota.few)
+        # A capture has a budget of its own: it would leave operations none for minutes, and they it.
+        captures = bool(self.captures)
+        self._governor.account(0.0 if captures else cost, elapsed, few=self._rota.few)
+        self._capture_governor.account(cost if captures else 0.0, elapsed)
 
     def without_collections(self, look: Callable[[], R]) -> R:
         """Walk over stacks while none is collected, where that is not safe. The caller holds `lock`."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,6 +58,11 @@ class CategoryTable:
     def categories(self) -> dict[str, Category]:
         """Every category that is defined, by name."""
         return dict(self._rules.categories)
+
+    @property
+    def identity(self) -> str:
+        """A digest of its rules: the same in any process, and another for rules that differ."""
+        return blake2b(self._rules.identity.encode(), digest_size=16).hexdigest()
 
     def category(self, name: str) -> Category:
         """Return the category an operation names; any word is one, "" is `application`."""

@@ -113,6 +113,18 @@ class Rules:
             (*self.calls, *base.calls),
         )
 
+    @property
+    def identity(self) -> str:
+        """What they have in common with the same rules only, in any process: the order of sets does not matter.
+
+        That of functions and calls does: the first that fits is taken.
+        """
+        functions = [(module, list(names.items())) for module, names in sorted(self.functions.items())]
+        distributions = [(prefix, sorted(names)) for prefix, names in sorted(self.distributions.items())]
+        calls = [(sorted(rule.receivers), replace(rule, receivers=frozenset())) for rule in self.calls]
+        by_name = (self.categories, self.packages, self.stdlib, self.owners)
+        return repr(([sorted(words.items()) for words in by_name], functions, distributions, calls))
+
 
 NO_RULES = Rules({}, {}, {}, {}, {}, {}, ())
 

@@ -1,4 +1,4 @@
-"""What `LocalStorage` does with files: written whole or not at all, in directories that many make and clear."""
+"""What is done with files: written whole or not at all, in directories that many make and clear."""
 
 from __future__ import annotations
 
@@ -108,8 +108,11 @@ def find_link(root: Path, key: str) -> Path | None:
     return None
 
 
-def read_regular(path: Path, limit: int) -> bytes | None:
-    """Return a file's bytes, at most `limit` + 1; None if there is no regular file at `path` itself."""
+def read_regular(path: Path, limit: int, *, own: bool = False) -> bytes | None:
+    """Return a file's bytes, at most `limit` + 1; None if there is no regular file at `path` itself.
+
+    With `own`, None also for one that is another user's, or that others may write.
+    """
     flags = (
         os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     )
@@ -121,9 +124,15 @@ def read_regular(path: Path, limit: int) -> bytes | None:
         raise
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(status.st_mode) or (own and not _is_own(status)):
             return None
         return file.read(min(status.st_size, limit) + 1)
+
+
+def _is_own(status: os.stat_result) -> bool:
+    if not hasattr(os, "geteuid"):  # Windows: a directory's rights decide there
+        return True
+    return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def sync_directory(directory: Path) -> None:

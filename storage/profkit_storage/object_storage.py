@@ -102,9 +102,10 @@ class ObjectStorage(ProfileStorage):
 
     def load_entry(self, entry: ProfileEntry) -> Profile:
         if entry.key.startswith(BLOCK_LAYOUT):
-            inside = self.blocks.find(entry.id, service=entry.key.split("/")[4].partition("=")[2])
+            inside = self.blocks.find_listed(entry.id, entry.key.split("/")[4].partition("=")[2])
             if inside:
-                return self.blocks.profile(inside)
+                with contextlib.suppress(ProfileNotFound):  # compacted once more since then
+                    return self.blocks.profile(inside)
         data = self._read(entry) if parse_key(entry.key, entry.size) == entry else None
         return self.load(entry.id) if data is None else _decoded(data, entry)
 

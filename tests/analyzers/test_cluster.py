@@ -73,6 +73,20 @@ def store(tmp_path, make_profile, monkeypatch):
         yield storage
 
 
+def test_a_cluster_is_handed_only_what_no_cache_has(cluster, store, tmp_path):
+    alone, cache = ProfileAnalyzer(store).analyze(), tmp_path / "cache"
+    on_cluster = ProfileAnalyzer(store, engine=DaskCluster(cluster[0]), cache=cache)
+    assert on_cluster.analyze() == alone
+    kept = sorted(cache.iterdir())
+    assert len(kept) == 24
+    for path in kept[::5]:
+        path.unlink()
+    assert on_cluster.analyze() == alone
+    assert sorted(cache.iterdir()) == kept
+    nowhere = DaskCluster("tcp://127.0.0.1:9")
+    assert ProfileAnalyzer(store, engine=nowhere, cache=cache).analyze() == alone
+
+
 def test_a_cluster_gives_what_one_process_does_also_when_a_worker_dies(cluster, store):
     address, workers = cluster
     alone = ProfileAnalyzer(store).analyze()

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
+from profkit import PerformanceProfiler, Settings
 from profkit.sampling.governor import MOST_CREDIT, Governor
 
 TICK = 0.0003
@@ -50,3 +53,29 @@ def test_what_is_put_by_follows_the_limit() -> None:
     ticks, used = looks(Governor(0.005), 10.0, few=True)
     assert ticks > 200
     assert used <= 0.005 * 20 + MOST_CREDIT
+
+
+@pytest.fixture
+def profiler() -> Iterator[PerformanceProfiler]:
+    kept: list[object] = []
+    profiler = PerformanceProfiler(Settings(threshold=60.0, on_profile=kept.append))
+    yield profiler
+    profiler.shutdown()
+
+
+def test_a_capture_has_its_looks_though_operations_have_used_up_their_budget(
+    profiler: PerformanceProfiler,
+) -> None:
+    profiler.sampler._governor.account(10.0, 0.0)
+    assert profiler.sampler.real_interval == 0.2
+    assert profiler.capture(1.0).sampling.ticks > 20
+    assert profiler.sampler.real_interval == 0.2
+
+
+def test_captures_leave_operations_their_budget(profiler: PerformanceProfiler) -> None:
+    before = profiler.sampler._governor._debt
+    profiler.sampler._capture_governor.account(10.0, 0.0)  # as much as the most expensive could cost
+    assert profiler.capture(0.5).sampling.ticks <= 5, "even a capture has a limit"
+    assert profiler.sampler._governor._debt <= before
+    with profiler.operation("some"):
+        assert profiler.sampler.real_interval == pytest.approx(0.01)

@@ -762,3 +762,36 @@ def test_blocks_and_originals_of_many_hours_come_in_order(store, put, compact, s
     assert [entry.id for entry in entries] == sorted(entry.id for entry in entries)
     assert len(entries) == 4
     assert len(list(store.partitions(ProfileQuery()))) == 3
+
+
+def test_a_batch_lists_its_hours_and_not_each_profile(store, put, compact, monkeypatch):
+    profiles = [put(minute) for minute in range(30)]
+    compact()
+    entries = list(store.scan())
+    calls = []
+    find = store.objects.find
+    monkeypatch.setattr(store.objects, "find", lambda *where: calls.append(where) or find(*where))
+    assert [profile for _, profile in store.load_many(entries, workers=1)] == profiles
+    assert len(calls) <= 3
+
+
+def test_what_is_deleted_while_a_batch_is_read_is_not_in_it(store, put, compact, problems):
+    first, second = put(0), put(1)
+    compact()
+    entries = list(store.scan())
+    loading = store.load_many(entries, workers=1, on_problem=problems)
+    assert next(loading)[1] == first
+    assert store.delete(second.id)
+    assert list(loading) == []
+    assert len(problems.found) == 1
+
+
+def test_a_block_that_another_took_the_place_of_meanwhile_is_followed(store, put, compact):
+    first, second = put(0), put(1)
+    compact()
+    entries = list(store.scan())
+    loading = store.load_many(entries, workers=1)
+    assert next(loading)[1] == first
+    put(2)
+    compact()  # one block of all three; the first one goes
+    assert [profile for _, profile in loading] == [second]

@@ -55,6 +55,11 @@ class Damaged(ProfkitError):
 @click.option(
     "--dask", metavar="ADDRESS", help="Read them on this Dask cluster instead, such as tcp://10.0.0.5:8786."
 )
+@click.option(
+    "--cache",
+    metavar="DIR",
+    help="Keep what was worked out here: next time only new profiles are read, and after a Ctrl-C the rest.",
+)
 @rules_option
 @click.option(
     "--format",
@@ -78,6 +83,7 @@ def analyze(
     budgets: str | None,
     workers: int | None,
     dask: str | None,
+    cache: str | None,
     rules: str | None,
     format: str,
     strict: bool,
@@ -95,7 +101,8 @@ def analyze(
     table = load_rules(rules)
     allowed = _budgets(budget, budgets, table)
     with open_storage(store, create=False) as storage, ProgressBar("reading profiles") as bar:
-        analyzer = ProfileAnalyzer(storage, rules=table, budgets=allowed, engine=_engine(workers, dask))
+        engine = _engine(workers, dask)
+        analyzer = ProfileAnalyzer(storage, rules=table, budgets=allowed, engine=engine, cache=cache)
         report = analyzer.analyze(
             query,
             top=top or (_TOP_OF_PAGE if format == "html" else _TOP),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,6 +26,8 @@ _MANIFESTS = 64 * 1024 * 1024
 """Bytes of those that stay in memory, as they are stored: there is one for each service in each hour, or some."""
 _LEAST = 64 * 1024
 _GONE = b"deleted\n"
+_FRESH = 1.0
+"""Seconds for which a listing serves the next profiles of a batch: each would take one of its own."""
 
 
 class _Vanished(Exception):
@@ -43,6 +46,15 @@ class InBlock(NamedTuple):
         return self.manifest.entry(self.row)
 
 
+class _Listing(NamedTuple):
+    """The blocks of a service in an hour, as they were `at` a moment of the monotonic clock."""
+
+    hour: str
+    service: str
+    at: float
+    blocks: list[BlockObjects]
+
+
 class Catalog:
     """The blocks in `objects`. Nothing here needs Polars but `profile` and `rollups`."""
 
@@ -50,6 +62,7 @@ class Catalog:
         self._objects = objects
         self._manifests = Recent[StoredObject, Manifest](_MANIFESTS, lambda stored, _: stored.size + _LEAST)
         self._reader: BlockReader | None = None
+        self._last = _Listing("", "", 0.0, [])
 
     def __reduce__(self) -> tuple[type[Catalog], tuple[ObjectStore]]:
         """Be sent to another process as what it tells of: what was read is of this one."""
@@ -76,17 +89,33 @@ class Catalog:
             except CorruptProfile as error:
                 on_problem(error.key, error.reason)
 
-    def find(self, id: str, kind: str = PROFILES, service: str | None = None) -> InBlock | None:
+    def find(self, id: str, kind: str = PROFILES) -> InBlock | None:
         """Return where this id is, a finished profile before one that is not, a newer one before an older.
-
-        Given a service, as it is in a key, those of others are left out.
 
         Raises:
             CorruptProfile: it is in none, and a manifest that may tell of it is damaged.
         """
+        return self._find(id, self._around(id, kind))
+
+    def find_listed(self, id: str, service: str) -> InBlock | None:
+        """Return what `find` does of a profile of a service, as it is in a key, that a scan has listed.
+
+        The store is listed for it once a second: another process or thread may have deleted it as long ago.
+
+        Raises:
+            CorruptProfile: as `find` does.
+        """
+        hour = hour_prefix(id, BLOCK_LAYOUT) or ""
+        last = self._last
+        if (last.hour, last.service) != (hour, service) or time.monotonic() - last.at > _FRESH:
+            last = _Listing(hour, service, time.monotonic(), self._around(id, PROFILES, service))
+            self._last = last
+        return self._find(id, last.blocks)
+
+    def _find(self, id: str, blocks: Iterable[BlockObjects]) -> InBlock | None:
         damaged: list[CorruptProfile] = []
         found: list[InBlock] = []
-        for block in self._around(id, kind, service):
+        for block in blocks:
             try:
                 manifest = None if id in block.gone else self.manifest(block)
                 if manifest and id in manifest.rows:
@@ -135,6 +164,7 @@ class Catalog:
         Returns whether it was in a block.
         """
         was_there = False
+        self._last = _Listing("", "", 0.0, [])
         for block in self._around(id, PROFILES):
             if id not in block.gone:
                 inside = self._holds(block, id)
@@ -149,6 +179,7 @@ class Catalog:
         What a compaction is writing is marked as well. Returns which of them were in a block.
         """
         found = set[str]()
+        self._last = _Listing("", "", 0.0, [])
         for block in grouped(objects, _pass_over):
             if not block.name.startswith(kind):
                 continue
