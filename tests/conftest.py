@@ -36,32 +36,35 @@ BY_THE_CLOCK = Path(__file__).parent / "capture"
 """Tests that hold what a sampler saw against a clock, on a machine that others use too."""
 
 
-_DEBUG = Path(__file__).parent / "debug"
-LOOK_AT_ALL = {
-    _DEBUG / f"test_{name}.py"
+_HERE = Path(__file__).parent
+_ONCE = _HERE / "analyzers", _HERE / "formats", _HERE / "storage" / "s3"
+_EVERYWHERE = {
+    _HERE / "analyzers" / name
     for name in (
-        "backrefs",
-        "connections",
-        "connections_served",
-        "memory",
-        "memory_jobs",
-        "memory_routes",
-        "schemathesis",
+        "findings",
+        "test_analyzer.py",
+        "test_attribution.py",
+        "test_cache.py",
+        "test_parts.py",
+        "test_stacks.py",
     )
 }
-"""Files whose tests look at every object of the process: 8 s each after 5,000 other tests, 2 before them."""
+"""Of these rooms what captures, or pickles, or begins processes: what a Python may do otherwise than another."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What looks at every object comes first, then the longest files, so that no worker is left with one at the end.
+    """Mark what is decided by the same code on every Python, and give tests by the clock a second try.
 
-    A test by the clock has a second try, named if it needs it.
+    The longest files come first, so that no worker is left with one at the end.
     """
     tests = Counter(item.path for item in items)
-    items.sort(key=lambda item: (item.path not in LOOK_AT_ALL, -tests[item.path]))
+    items.sort(key=lambda item: -tests[item.path])
     for item in items:
         if BY_THE_CLOCK in item.path.parents:
             item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=["AssertionError"]))
+        places = {item.path, *item.path.parents}
+        if (places.intersection(_ONCE) and not places & _EVERYWHERE) or "[s3" in item.name:
+            item.add_marker("once")
 
 
 POSTGRES_PASSWORD = "pg-Xk29fLqv7"

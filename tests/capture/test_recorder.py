@@ -525,10 +525,12 @@ def test_operations_in_flight_at_the_exit_do_no_harm(tmp_path: Path) -> None:
         with profkit.operation("last"): pass
     """
     done = run_python(script)
-    assert (done.returncode, done.stderr) == (0, "")
+    # On a crowded machine a step may stall, and end while the profiler does.
+    said = set(done.stderr.splitlines()) - {"profkit: shut_down: step"}
+    assert (done.returncode, said) == (0, set())
     storage = open_storage(tmp_path)
     found = {(entry.operation, str(entry.status)) for entry in storage.scan()}
-    found.discard(("step", "ok"))  # one may stall on a crowded machine
+    found.discard(("step", "ok"))
     assert found == {("in flight", "running"), ("last", "ok")}
     rows = [row for one in storage.scan_rollups() for row in one.rollups]
     assert {row.operation for row in rows} == {"step", "last"}
