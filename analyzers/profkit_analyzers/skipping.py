@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 MAX_SKIPPED = 20
@@ -35,3 +36,8 @@ class Skipping:
         self.count += later.count
         more = [skipped for skipped in later.named if skipped not in self.named]
         self.named += more[: MAX_SKIPPED - len(self.named)]
+
+
+def told(skipped: Sequence[Skipped], count: int) -> str:
+    """Return how many were skipped in all, and the first of them with its reason; "" if none was."""
+    return f"{count:,} skipped, the first is {skipped[0].key}: {skipped[0].reason}" if skipped else ""

@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from profkit_analyzers.attribution import attribute
-from profkit_storage import Frame, Origin
+from profkit_analyzers.cli import main
+from profkit_analyzers.comparer import ProfileComparer
+from profkit_analyzers.comparison import Comparison
+from profkit_storage import Frame, MemoryStorage, Origin
 from profkit_storage.categories import default_categories
+from tests.analyzers.corpus import put_versions
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -56,6 +60,26 @@ def blame(make_profile) -> Callable[..., tuple[str, str, str]]:
         return f"{key.category}/{key.subcategory}".rstrip("/"), key.owner, str(key.call_site)
 
     return run
+
+
+@pytest.fixture
+def profkit(capsys):
+    """`profkit(*arguments) -> (exit code, stdout, stderr)`."""
+
+    def run(*arguments):
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def compared(make_profile) -> Comparison:
+    """Two versions, with pictures: see `corpus.put_versions`."""
+    return ProfileComparer().versions(
+        put_versions(MemoryStorage(), make_profile), "1.0", "1.1", pictures=True
+    )
 
 
 @pytest.fixture

@@ -175,3 +175,16 @@ def _id(source: random.Random, start_ns: int) -> str:
 def _drawn(source: random.Random, site: Site) -> float:
     """Return a log-normal duration whose mean is the site's."""
     return site.mean * source.lognormvariate(-(site.spread**2) / 2, site.spread)
+
+
+NEXT = (CHECKOUT.with_site("orders", 1.6), CHAT, Kind("basket", (ITEMS.times(3),), 30))
+"""What `KINDS` are in the next version: one site slower, one operation new."""
+
+
+def put_versions(storage, build):
+    """Put two days of `KINDS`, the second as `NEXT`, into a store, and return it."""
+    for profile in generate(build, KINDS, 1):
+        storage.put(profile)
+    for profile in generate(build, NEXT, 2, start_ns=START_NS + DAY_NS, version="1.1"):
+        storage.put(profile)
+    return storage

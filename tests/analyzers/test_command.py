@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from profkit_analyzers.cli import main
 from profkit_analyzers.commands.filters import parse_time
 from profkit_analyzers.commands.progress import ProgressBar
 from profkit_storage import (
@@ -31,18 +30,6 @@ def store(tmp_path, make_profile):
             start = int(datetime(2026, 3, 14 + number, tzinfo=UTC).timestamp()) * 10**9
             storage.put(make_profile(start_ns=start, operation=f"op{number}", status=Status.ERROR))
     return path
-
-
-@pytest.fixture
-def profkit(capsys):
-    """`profkit(*arguments) -> (exit code, stdout, stderr)`."""
-
-    def run(*arguments):
-        code = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def ids(store):

@@ -7,25 +7,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from profkit_analyzers.cli import main
 from profkit_storage import LocalStorage, Rollup, RollupSet
 from profkit_storage.histogram import Histogram
 from profkit_storage.ulid import new_ulid
 
 NOON = int(datetime(2026, 3, 14, 12, tzinfo=UTC).timestamp()) * 10**9
 HOUR = 3_600_000_000_000
-
-
-@pytest.fixture
-def profkit(capsys):
-    """`profkit(*arguments) -> (exit code, stdout, stderr)`."""
-
-    def run(*arguments):
-        code = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

@@ -16,23 +16,8 @@ from profkit_analyzers.sides import ALL, Sides
 from profkit_analyzers.trees import CallTree
 from profkit_storage import ChildOperation, Frame, MemoryStorage, Origin, Sampling
 from profkit_storage.categories import default_categories
-from tests.analyzers.corpus import CHAT, CHECKOUT, DAY_NS, ITEMS, KINDS, START_NS, Kind, generate
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>\"'`|&amp;\u202etxt.exe\x1b[31m"
-NEW = (CHECKOUT.with_site("orders", 1.6), CHAT, Kind("basket", (ITEMS.times(3),), 30))
-
-
-def stored(storage, build):
-    for profile in generate(build, KINDS, 1):
-        storage.put(profile)
-    for profile in generate(build, NEW, 2, start_ns=START_NS + DAY_NS, version="1.1"):
-        storage.put(profile)
-    return storage
-
-
-@pytest.fixture(scope="module")
-def compared(make_profile):
-    return ProfileComparer().versions(stored(MemoryStorage(), make_profile), "1.0", "1.1", pictures=True)
 
 
 def rendered(comparison, top=100):

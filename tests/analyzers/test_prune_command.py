@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from profkit_analyzers.cli import main
 from profkit_storage import open_storage
 
 
@@ -17,16 +16,6 @@ def store(tmp_path, make_profile):
         for age in (1, 2, 40, 50):
             storage.put(make_profile(start_ns=time.time_ns() - age * 86_400 * 10**9))
     return path
-
-
-@pytest.fixture
-def profkit(capsys):
-    def run(*arguments):
-        code = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def test_numbers_of_any_length(profkit, store):

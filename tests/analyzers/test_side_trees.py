@@ -15,26 +15,11 @@ from profkit_analyzers.pictures import TwoSides
 from profkit_analyzers.sides import ALL, Sides
 from profkit_storage import MemoryStorage, State, open_storage
 from profkit_storage.categories import default_categories
-from tests.analyzers.corpus import CHAT, CHECKOUT, DAY_NS, ITEMS, KINDS, START_NS, Kind, generate
-
-NEW = (CHECKOUT.with_site("orders", 1.6), CHAT, Kind("basket", (ITEMS.times(3),), 30))
-
-
-def stored(storage, build):
-    for profile in generate(build, KINDS, 1):
-        storage.put(profile)
-    for profile in generate(build, NEW, 2, start_ns=START_NS + DAY_NS, version="1.1"):
-        storage.put(profile)
-    return storage
-
-
-@pytest.fixture(scope="module")
-def compared(make_profile):
-    return ProfileComparer().versions(stored(MemoryStorage(), make_profile), "1.0", "1.1", pictures=True)
+from tests.analyzers.corpus import put_versions
 
 
 def test_the_json_is_the_same_with_pictures_and_without(compared, make_profile):
-    plain = ProfileComparer().versions(stored(MemoryStorage(), make_profile), "1.0", "1.1")
+    plain = ProfileComparer().versions(put_versions(MemoryStorage(), make_profile), "1.0", "1.1")
     assert plain.pictures is None
     assert replace(compared, pictures=None) == plain
     assert json.dumps(compared.to_dict()) == json.dumps(plain.to_dict())
@@ -51,7 +36,7 @@ def test_the_trees_are_of_each_side_and_have_all_its_seconds(compared):
 
 def test_processes_and_chunks_give_the_same_pictures(make_profile, tmp_path, monkeypatch):
     with open_storage(tmp_path / "store") as storage:
-        stored(storage, make_profile)
+        put_versions(storage, make_profile)
         whole = ProfileComparer().versions(storage, "1.0", "1.1", pictures=True)
         monkeypatch.setattr("profkit_analyzers.parts.CHUNK", 70)
         for engine in (None, ProcessPool(2)):

@@ -11,7 +11,6 @@ import pytest
 
 from profkit_analyzers import ProfileComparer
 from profkit_analyzers.changepoints import cuts
-from profkit_analyzers.cli import main
 from profkit_analyzers.reporters import trend_markdown
 from profkit_analyzers.reporters.trend import sparkline
 from profkit_analyzers.sides import Key
@@ -72,18 +71,6 @@ def store(tmp_path_factory, make_profile):
             for profile in generate(make_profile, kinds, seed, hours=24, start_ns=start):
                 storage.put(profile)
     return path
-
-
-@pytest.fixture
-def profkit(capsys):
-    """`profkit(*arguments) -> (exit code, stdout, stderr)`."""
-
-    def run(*arguments):
-        code = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def test_a_regression_of_the_last_day_is_told_with_its_hour(profkit, store):

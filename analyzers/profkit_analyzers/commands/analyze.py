@@ -18,6 +18,7 @@ from profkit_analyzers.report import Report
 from profkit_analyzers.reporters import markdown, page, text
 from profkit_analyzers.reporters.figures import by_hand
 from profkit_analyzers.reporters.terminal import Screen
+from profkit_analyzers.skipping import told
 from profkit_storage import ConfigurationError, ProfkitError, open_storage
 from profkit_storage.categories import CategoryTable
 
@@ -110,8 +111,7 @@ def analyze(
             pictures=format == "html",
         )
     if strict and report.skipped:
-        first = report.skipped[0]
-        raise Damaged(f"--strict: {report.skipped_count} skipped, the first is {first.key}: {first.reason}")
+        raise Damaged(f"--strict: {told(report.skipped, report.skipped_count)}")
     # For a program, none is an answer too; that none could be read is a failure.
     if not report.profiles and (format != "json" or report.skipped):
         raise NothingToRank(_nothing(report, store))
@@ -146,11 +146,7 @@ def _engine(workers: int | None, dask: str | None) -> Engine:
 
 def _nothing(report: Report, store: str) -> str:
     if report.skipped:
-        first = report.skipped[0]
-        return (
-            f"no readable profile of a slow operation in {store}: {report.skipped_count} skipped, "
-            f"the first is {first.key}: {first.reason}"
-        )
+        return f"no readable profile of a slow operation in {store}: {told(report.skipped, report.skipped_count)}"
     if report.not_ranked:
         hint = f" ({by_hand(report.captures_by_hand)})" if report.captures_by_hand else ""
         return f"no slow operation among the {report.not_ranked} profiles that match in {store}{hint}"

@@ -22,6 +22,7 @@ from profkit_analyzers.reporters import comparison as text
 from profkit_analyzers.reporters import comparison_markdown as markdown
 from profkit_analyzers.reporters.page import comparison as page
 from profkit_analyzers.reporters.terminal import Screen
+from profkit_analyzers.skipping import told
 from profkit_storage import ConfigurationError, ProfileQuery, ProfkitError, open_storage
 
 REGRESSED = 3
@@ -191,6 +192,5 @@ def _check(found: Comparison, *, needed: bool) -> None:
         return
     said = f"no slow operation to compare in {empty[0]}"
     if found.skipped:
-        first = found.skipped[0]
-        said += f": {found.skipped_count} skipped, the first is {first.key}: {first.reason}"
+        said += f": {told(found.skipped, found.skipped_count)}"
     raise NothingToCompare(said)

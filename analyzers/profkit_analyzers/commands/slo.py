@@ -13,6 +13,7 @@ from profkit_analyzers.objectives import default_objectives, load_objectives
 from profkit_analyzers.reporters import levels, levels_markdown
 from profkit_analyzers.reporters.terminal import Screen
 from profkit_analyzers.service_levels import ServiceLevels, Span
+from profkit_analyzers.skipping import told
 from profkit_analyzers.slo import service_levels_of
 from profkit_storage import ProfkitError, open_storage
 
@@ -80,11 +81,7 @@ def slo(
 
 def _nothing(found: ServiceLevels, store: str) -> str:
     if found.skipped:
-        first = found.skipped[0]
-        return (
-            f"no readable rollups that match in {store}: {found.skipped_count} skipped, "
-            f"the first is {first.key}: {first.reason}"
-        )
+        return f"no readable rollups that match in {store}: {told(found.skipped, found.skipped_count)}"
     if found.rollups:
         return f"no operation that matches in the {found.rollups:,} sets of rollups in {store}"
     return f"no rollups that match in {store}: a service writes them every `rollup_interval` seconds, unless it is 0"

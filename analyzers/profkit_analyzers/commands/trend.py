@@ -15,6 +15,7 @@ from profkit_analyzers.engine import ProcessPool
 from profkit_analyzers.reporters import trend as text
 from profkit_analyzers.reporters import trend_markdown as markdown
 from profkit_analyzers.sides import Key
+from profkit_analyzers.skipping import told
 from profkit_storage import ProfkitError, open_storage
 
 
@@ -71,7 +72,7 @@ def trend(
         progress = bar.update if bar.wanted else None
         found = comparer.trend(storage, query, by=Key(by), top=top, progress=progress)
     if not found.profiles and (format != "json" or found.skipped):
-        skipped = f": {found.skipped_count} skipped" if found.skipped_count else ""
+        skipped = f": {told(found.skipped, found.skipped_count)}" if found.skipped else ""
         raise NothingToTell(f"no slow operation that matches in {store}{skipped}")
     if format == "json":
         target.write(json.dumps(found.to_dict(), indent=2))
