@@ -267,7 +267,7 @@ def test_plain_json_holds_everything(profile: Profile) -> None:
 
 
 def test_pyinstruments_own_session_becomes_a_profile() -> None:
-    with Profiler(interval=0.0001) as profiler:
+    with Profiler(interval=0.001) as profiler:
         sum(len(str(number)) for number in range(200_000))
     session = profiler.last_session
     profile = from_session(session, operation="sum", service="tests", category="app", tags={"n": 1})
