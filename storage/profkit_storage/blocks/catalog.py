@@ -55,6 +55,9 @@ class _Listing(NamedTuple):
     blocks: list[BlockObjects]
 
 
+_NOT_LISTED = _Listing("", "", 0.0, [])
+
+
 class Catalog:
     """The blocks in `objects`. Nothing here needs Polars but `profile` and `rollups`."""
 
@@ -62,7 +65,7 @@ class Catalog:
         self._objects = objects
         self._manifests = Recent[StoredObject, Manifest](_MANIFESTS, lambda stored, _: stored.size + _LEAST)
         self._reader: BlockReader | None = None
-        self._last = _Listing("", "", 0.0, [])
+        self._last = _NOT_LISTED
 
     def __reduce__(self) -> tuple[type[Catalog], tuple[ObjectStore]]:
         """Be sent to another process as what it tells of: what was read is of this one."""
@@ -164,7 +167,7 @@ class Catalog:
         Returns whether it was in a block.
         """
         was_there = False
-        self._last = _Listing("", "", 0.0, [])
+        self._last = _NOT_LISTED
         for block in self._around(id, PROFILES):
             if id not in block.gone:
                 inside = self._holds(block, id)
@@ -179,7 +182,7 @@ class Catalog:
         What a compaction is writing is marked as well. Returns which of them were in a block.
         """
         found = set[str]()
-        self._last = _Listing("", "", 0.0, [])
+        self._last = _NOT_LISTED
         for block in grouped(objects, _pass_over):
             if not block.name.startswith(kind):
                 continue
