@@ -786,12 +786,18 @@ def test_what_is_deleted_while_a_batch_is_read_is_not_in_it(store, put, compact,
     assert len(problems.found) == 1
 
 
-def test_a_block_that_another_took_the_place_of_meanwhile_is_followed(store, put, compact):
-    first, second = put(0), put(1)
+def test_a_block_that_is_gone_since_it_was_listed_is_looked_for_once_more(store, put, compact, monkeypatch):
+    profile = put(0)
     compact()
-    entries = list(store.scan())
-    loading = store.load_many(entries, workers=1)
-    assert next(loading)[1] == first
-    put(2)
-    compact()  # one block of all three; the first one goes
-    assert [profile for _, profile in loading] == [second]
+    [entry] = store.scan()
+    read, asked = store.blocks.profile, []
+
+    def gone_at_first(place):
+        asked.append(place)
+        if len(asked) == 1:
+            raise ProfileNotFound("its block is gone")
+        return read(place)
+
+    monkeypatch.setattr(store.blocks, "profile", gone_at_first)
+    assert store.load_entry(entry) == profile
+    assert len(asked) == 2
