@@ -78,7 +78,7 @@ def _put(directory: Path, profile: Profile) -> None:
 
 
 def _put_pprof(directory: Path, profile: Profile) -> None:
-    # Without the label of its request: with it no two samples are alike, and pprof took over eight minutes and was ended.
+    # Without the label of its request: with it no two samples are alike, and pprof was ended after eight minutes.
     alike = dataclasses.replace(profile, request_id="")
     (directory / f"{profile.id}.pb.gz").write_bytes(pprof.render(alike))
 
