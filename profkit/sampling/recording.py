@@ -52,12 +52,12 @@ class Recording:
     since then to the strands that were at work, in equal parts. `unobserved` seconds are nobody's. `root` is the place
     of the operation's own function, once branches had to be shown below it; `others` stands for the branches that there
     was no room for. `limit` bounds the spans of all tracks together. `loop_from` and `loop_to` are what its event loop
-    had used at the first and the last look.
+    had used at the first and the last look since it stood still, if it has.
     """
 
     __slots__ = (
-        "_last", "_spans", "collected", "limit", "loop_from", "loop_to", "main", "others", "root", "sampler_cpu",
-        "seen", "started", "stride", "ticks", "tracks", "tree", "unobserved",
+        "_last", "_loop_before", "_spans", "collected", "limit", "loop_from", "loop_to", "main", "others", "root",
+        "sampler_cpu", "seen", "started", "stride", "ticks", "tracks", "tree", "unobserved",
     )  # fmt: skip
     engine = "watchdog"
     infers = True
@@ -78,6 +78,7 @@ class Recording:
         self._spans = 0
         self.loop_from: LoopUse | None = None
         self.loop_to: LoopUse | None = None
+        self._loop_before = (0.0, 0.0)
         self.others = Branch("[other branches]")
         self._last: list[tuple[Track | None, float]] = []
 
@@ -93,12 +94,11 @@ class Recording:
     @property
     def loop_seconds(self) -> tuple[float, float]:
         """For how long its event loop's thread was seen running, and how long it ran; 0, 0 without one."""
-        before, last = self.loop_from, self.loop_to
-        return (
-            (0.0, 0.0)
-            if before is None or last is None
-            else (last.running - before.running, last.used - before.used)
-        )
+        seen, ran = self._loop_before
+        first, last = self.loop_from, self.loop_to
+        if first is None or last is None:
+            return seen, ran
+        return seen + last.running - first.running, ran + last.used - first.used
 
     @property
     def mean_gap(self) -> float:
@@ -122,7 +122,9 @@ class Recording:
             return None
 
     def move(self, gap: float) -> None:
-        """Leave out `gap` seconds in which the operation stood still."""
+        """Leave out `gap` seconds in which the operation stood still; what its loop ran meanwhile was others'."""
+        self._loop_before = self.loop_seconds
+        self.loop_from = self.loop_to = None
         self.started += gap
         self.seen += gap
 

@@ -277,8 +277,8 @@ def test_the_consumers_time_is_not_the_async_generators(
             compute()
             yield row
 
-    async def consume() -> None:
-        spin(0.05)
+    async def consume() -> None:  # what it runs on the same loop is not the generator's either
+        spin(0.1)
         await asyncio.sleep(0.05)
 
     async def main() -> None:

@@ -288,6 +288,20 @@ def test_what_a_loop_ran_unseen_is_its_tasks(captured: Any) -> None:
     assert [span.inferred for span in running] == [False, True]
 
 
+def test_what_a_loop_ran_while_the_operation_stood_still_is_not_its_own() -> None:
+    recording = Recording(CallTree(CodeTable()), 0.0, 1000, 0.0)
+    assert recording.loop_seconds == (0.0, 0.0)
+    for running, ran in ((1.0, 2.0), (1.1, 2.4)):
+        recording.loop_to = LoopUse(1, 0.0, 0.0, ran, running)
+        recording.loop_from = recording.loop_from or recording.loop_to
+    recording.move(0.5)
+    assert recording.loop_seconds == pytest.approx((0.1, 0.4))
+    for running, ran in ((3.0, 7.0), (3.2, 7.3)):
+        recording.loop_to = LoopUse(2, 0.0, 0.0, ran, running)
+        recording.loop_from = recording.loop_from or recording.loop_to
+    assert recording.loop_seconds == pytest.approx((0.3, 0.7))
+
+
 def test_what_is_inferred_does_not_pass_the_bound(captured: Any) -> None:
     operation = captured.profiler.operation("bursts")
     operation.ended = 1.2
