@@ -6,7 +6,7 @@ import operator
 from collections.abc import Sequence
 from functools import partial
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from profkit_storage.checks import Malformed, shown
 from profkit_storage.fields import Columns, Fields
@@ -34,6 +34,14 @@ Table = dict[str, list[Any]]
 
 R = TypeVar("R", bound="tuple[Any, ...]")
 
+
+class Tree(NamedTuple):
+    """Frames and nodes that were checked: of one profile, or of many that share them."""
+
+    frames: tuple[Frame, ...]
+    nodes: tuple[Node, ...]
+
+
 _STATUSES = {status.value: status for status in Status}
 _TRIGGERS = {trigger.value: trigger for trigger in Trigger}
 _ORIGINS = {origin.value: origin for origin in Origin}
@@ -54,8 +62,10 @@ SCALARS = (
     "number",
 )
 SAMPLING = "engine", "interval", "ticks", "sampler_cpu", "unobserved", "dropped_children"
-_TABLES = "enclosing", "frames", "nodes", "samples", "branches", "children"
-_FIELDS = frozenset((*SCALARS, "tags", "sampling", *_TABLES))
+_TREE = "frames", "nodes"
+_TABLES = "enclosing", "samples", "branches", "children"
+_WITHOUT_TREE = frozenset((*SCALARS, "tags", "sampling", *_TABLES))
+_FIELDS = _WITHOUT_TREE | frozenset(_TREE)
 _MAX_WEIGHT = 1e15
 _MAX_COUNT = 2**53
 _MAX_ENCLOSING = 1_000
@@ -76,29 +86,45 @@ def to_document(profile: Profile) -> dict[str, object]:
     }
 
 
-def from_document(document: object) -> Profile:
+def from_document(document: object, tree: Tree | None = None) -> Profile:
     """Return the profile that a document holds. Other fields than these are refused.
+
+    One whose frames and nodes are those of a `tree` has none itself.
 
     Raises:
         Malformed: something is missing, of the wrong kind, out of range or points nowhere; the message names it.
     """
-    found = checked(document)
+    if tree is None:
+        found = checked(document)
+        tree = _tree(found["frames"], found["nodes"])
+    else:
+        found = _rest(Fields("", document, _WITHOUT_TREE), len(tree.nodes), len(tree.frames))
     scalars = {name: found[name] for name in SCALARS}
     scalars.update(status=_STATUSES[found["status"]], trigger=_TRIGGERS[found["trigger"]])
-    frames, samples = found["frames"], found["samples"]
-    frames = {**frames, "origin": [_ORIGINS[word] for word in frames["origin"]]}
+    samples = found["samples"]
     samples = {**samples, "state": [_STATES[word] for word in samples["state"]]}
     return Profile(
         **scalars,
         tags=found["tags"],
         enclosing=_rows(Enclosing, found["enclosing"]),
-        frames=_rows(Frame, frames),
-        nodes=_rows(Node, found["nodes"]),
+        frames=tree.frames,
+        nodes=tree.nodes,
         samples=_rows(Sample, samples),
         children=_rows(ChildOperation, found["children"]),
         branches=_rows(Branch, found["branches"]),
         sampling=Sampling(**found["sampling"]),
     )
+
+
+def tree_from_document(document: object) -> Tree:
+    """Return the frames and nodes of a document that has nothing else.
+
+    Raises:
+        Malformed: as `from_document` does.
+    """
+    fields = Fields("", document, _TREE)
+    frames = _frames(fields)
+    return _tree(frames, _nodes(fields, len(frames["origin"])))
 
 
 def checked(document: object) -> Document:
@@ -110,6 +136,15 @@ def checked(document: object) -> Document:
     fields = Fields("", document, _FIELDS)
     frames = _frames(fields)
     nodes = _nodes(fields, len(frames["origin"]))
+    return {
+        **_rest(fields, len(nodes["parent"]), len(frames["origin"])),
+        "frames": frames,
+        "nodes": nodes,
+    }
+
+
+def _rest(fields: Fields, nodes: int, frames: int) -> Document:
+    """Return the columns of a document, but for the frames and nodes, of which there are so many."""
     branches = _branches(fields)
     start_ns = fields.integer("start_ns")
     return {
@@ -128,12 +163,15 @@ def checked(document: object) -> Document:
         "tags": fields.tags("tags"),
         "sampling": _sampling(fields),
         "enclosing": _enclosing(fields),
-        "frames": frames,
-        "nodes": nodes,
-        "samples": _samples(fields, len(nodes["parent"]), len(branches["parent"]), len(frames["origin"])),
+        "samples": _samples(fields, nodes, len(branches["parent"]), frames),
         "branches": branches,
         "children": _children(fields),
     }
+
+
+def _tree(frames: Table, nodes: Table) -> Tree:
+    origins = [_ORIGINS[word] for word in frames["origin"]]
+    return Tree(_rows(Frame, {**frames, "origin": origins}), _rows(Node, nodes))
 
 
 def _rows(kind: type[R], table: Table) -> tuple[R, ...]:

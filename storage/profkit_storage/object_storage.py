@@ -100,12 +100,12 @@ class ObjectStorage(ProfileStorage):
                 return _decoded(data, found[0])
         raise ProfileNotFound(f"no profile {id!r} in {self.url}")
 
-    def load_entry(self, entry: ProfileEntry) -> Profile:
+    def load_entry(self, entry: ProfileEntry, *, shared: bool = False) -> Profile:
         if entry.key.startswith(BLOCK_LAYOUT):
             inside = self.blocks.find_listed(entry.id, entry.key.split("/")[4].partition("=")[2])
             if inside:
                 with contextlib.suppress(ProfileNotFound):  # compacted once more since then
-                    return self.blocks.profile(inside)
+                    return self.blocks.profile(inside, shared=shared)
         data = self._read(entry) if parse_key(entry.key, entry.size) == entry else None
         return self.load(entry.id) if data is None else _decoded(data, entry)
 

@@ -98,8 +98,8 @@ class SpooledStorage(ProfileStorage):
     def load(self, id: str) -> Profile:
         return self.storage.load(id)
 
-    def load_entry(self, entry: ProfileEntry) -> Profile:
-        return self.storage.load_entry(entry)
+    def load_entry(self, entry: ProfileEntry, *, shared: bool = False) -> Profile:
+        return self.storage.load_entry(entry, shared=shared)
 
     def load_many(
         self,
@@ -107,8 +107,9 @@ class SpooledStorage(ProfileStorage):
         *,
         on_problem: ProblemHandler = log_problem,
         workers: int | None = None,
+        shared: bool = False,
     ) -> Iterator[tuple[ProfileEntry, Profile]]:
-        return self.storage.load_many(entries, on_problem=on_problem, workers=workers)
+        return self.storage.load_many(entries, on_problem=on_problem, workers=workers, shared=shared)
 
     def scan(
         self, query: ProfileQuery | None = None, *, on_problem: ProblemHandler = log_problem

@@ -513,6 +513,24 @@ def test_whatever_a_profile_holds_comes_back_equal(make_profile, drawn):
         assert loaded == profile
         assert list(loaded.tags) == list(profile.tags), "in their order"
         assert type(loaded.wall) is float
+    shared = [profile for _, profile in store.load_many(store.scan(), shared=True)]
+    assert [by_stacks(profile) for profile in shared] == sorted(
+        map(by_stacks, wanted), key=lambda one: one[0].id
+    )
+    assert len({(id(profile.frames), id(profile.nodes)) for profile in shared}) == 1
+
+
+def by_stacks(profile):
+    """What a profile says, whatever numbers its frames and nodes have."""
+    samples = [
+        (
+            list(profile.stack(sample.node)),
+            profile.frames[sample.holder] if sample.holder >= 0 else None,
+            sample._replace(node=0, holder=-1),
+        )
+        for sample in profile.samples
+    ]
+    return dataclasses.replace(profile, frames=(), nodes=(), samples=()), samples
 
 
 # Blocks that are not whole
@@ -560,6 +578,9 @@ def test_a_damaged_table_is_named(store, put, compact, scan, damage):
                 fresh.load(entry.id)
             assert caught.value.key == key
             assert caught.value.reason in {"is missing", "damaged or cut: its checksum is wrong"}
+            with pytest.raises(CorruptProfile) as caught:
+                fresh.load_entry(entry, shared=True)
+            assert caught.value.key == key
         write(key, data)
 
 
@@ -603,23 +624,52 @@ def resealed(store, change):
     return key
 
 
+def with_table(store, name, change):
+    """Change a table of the only block, and let its manifest tell of the new one."""
+    key = block_key(store, f".{name}.parquet")
+    buffer = io.BytesIO()
+    change(pl.read_parquet(io.BytesIO(store.objects.read(key, 1 << 30)))).write_parquet(buffer)
+    data = buffer.getvalue()
+    store.objects.write(key, data)
+
+    def tell(manifest):
+        index = manifest["tables"]["name"].index(name)
+        manifest["tables"]["size"][index] = len(data)
+        manifest["tables"]["blake2b"][index] = digest(data)
+
+    resealed(store, tell)
+    return data
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value", "reason"),
+    [
+        ("nodes", "frame", 1_000_000, "nodes.frame is out of range"),
+        ("nodes", "parent", 3, "a node has a parent that does not come before it"),
+        ("frames", "origin", "elsewhere", "frames.origin holds 'elsewhere'"),
+        ("samples", "node", 1_000_000, "samples.node is out of range"),
+        ("samples", "holder", 1_000_000, "samples.holder is out of range"),
+        ("samples", "state", "asleep", "samples.state holds 'asleep'"),
+        ("samples", "wall", -1.0, "samples.wall is out of range"),
+    ],
+)
+def test_what_is_shared_is_checked_as_well(store, put, compact, scan, table, column, value, reason):
+    put()
+    compact()
+    with_table(
+        store, table, lambda found: found.with_columns(pl.lit(value, found.schema[column]).alias(column))
+    )
+    (entry,) = scan(store)
+    with pytest.raises(CorruptProfile, match=reason):
+        store.load_entry(entry, shared=True)
+
+
 def test_texts_that_take_no_room_in_a_table_but_much_in_memory(store, put, compact, scan, monkeypatch):
     profile = put()
     compact()
     monkeypatch.setattr(reading, "_MAX_TEXT", 1_000_000)
-    key = block_key(store, ".profiles.parquet")
-    table = pl.read_parquet(io.BytesIO(store.objects.read(key, 1 << 30)))
-    buffer = io.BytesIO()
-    table.with_columns(version=pl.lit("x" * 1_000_001)).write_parquet(buffer)
-    store.objects.write(key, buffer.getvalue())
-    assert len(buffer.getvalue()) < 20_000
-
-    def change(manifest):
-        index = manifest["tables"]["name"].index("profiles")
-        manifest["tables"]["size"][index] = len(buffer.getvalue())
-        manifest["tables"]["blake2b"][index] = digest(buffer.getvalue())
-
-    resealed(store, change)
+    written = with_table(store, "profiles", lambda table: table.with_columns(version=pl.lit("x" * 1_000_001)))
+    assert len(written) < 20_000
     assert [entry.id for entry in scan(store)] == [profile.id]
     with pytest.raises(CorruptProfile, match=r"1000001 bytes of texts in profiles.version at once"):
         store.load(profile.id)

@@ -11,7 +11,7 @@ from profkit_storage.blocks.layout import BLOCK_LAYOUT, PROFILES, BlockObjects, 
 from profkit_storage.blocks.manifest import MAX_MANIFEST, Manifest, from_bytes
 from profkit_storage.blocks.recent import Recent
 from profkit_storage.checks import Malformed
-from profkit_storage.document import from_document
+from profkit_storage.document import Document, Tree, from_document
 from profkit_storage.errors import CorruptProfile, StorageError
 from profkit_storage.keys import hour_prefix
 from profkit_storage.objects import ObjectStore, StoredObject
@@ -129,17 +129,22 @@ class Catalog:
             raise damaged[0]
         return max(found, key=_rank, default=None)
 
-    def profile(self, place: InBlock) -> Profile:
-        """Return the profile at a place.
+    def profile(self, place: InBlock, *, shared: bool = False) -> Profile:
+        """Return the profile at a place; a `shared` one has the frames and nodes of all profiles of its block.
 
         Raises:
             CorruptProfile: the block is damaged.
             ProfileNotFound: the block is gone.
             StorageError: it cannot be read.
         """
-        document = self._tables().document(place.manifest, place.row)
+        document: Document
+        tree: Tree | None = None
+        if shared:
+            document, tree = self._tables().with_tree(place.manifest, place.row)
+        else:
+            document = self._tables().document(place.manifest, place.row)
         try:
-            profile = from_document(document)
+            profile = from_document(document, tree)
         except Malformed as error:
             raise CorruptProfile(place.manifest.key, f"row {place.row}: {error}") from None
         if profile.id != place.manifest.originals[place.row].id:

@@ -19,10 +19,10 @@ from profkit_storage.blocks.recent import Recent
 from profkit_storage.blocks.schema import TABLES
 from profkit_storage.blocks.symbols import Order, first_uses
 from profkit_storage.codec import MAX_DOCUMENT
-from profkit_storage.document import SAMPLING, SCALARS, Document, Table
+from profkit_storage.document import SAMPLING, SCALARS, Document, Table, Tree, tree_from_document
 from profkit_storage.errors import CorruptProfile, ProfileNotFound
 from profkit_storage.objects import ObjectStore
-from profkit_storage.profile import Branch, ChildOperation, Enclosing, Frame, Sample
+from profkit_storage.profile import Branch, ChildOperation, Enclosing, Frame, Node, Sample
 
 CHUNK = 128
 """Documents whose rows are read together: one alone takes about as long as so many."""
@@ -41,6 +41,11 @@ _LEAST = 4 * 1024 * 1024
 
 _CHUNKS = 32
 _LONG = {"profiles": ("samples", "branches", "children", "enclosing"), "sets": ("rollups",)}
+_NOT_NEEDED = frozenset({"block", "profile", "set", "child"})
+"""What rows are joined by, where their order does not tell."""
+_NEEDED = {
+    table: tuple(name for name in columns if name not in _NOT_NEEDED) for table, columns in TABLES.items()
+}
 _UNREADABLE = (
     pl.exceptions.PolarsError,
     pl.exceptions.PanicException,  # no Exception: nothing that works through a batch would stop it
@@ -80,9 +85,23 @@ class BlockReader:
             ProfileNotFound: the block is gone.
             StorageError: it cannot be read.
         """
+        return self._block(manifest).document(row)
+
+    def with_tree(self, manifest: Manifest, row: int) -> tuple[Document, Tree]:
+        """Return the document of a profile without its frames and nodes, and those of all profiles of the block.
+
+        Its samples point there. The tree is the same object for each row.
+
+        Raises:
+            CorruptProfile: as `document` does.
+            ProfileNotFound: as `document` does.
+            StorageError: as `document` does.
+        """
+        return self._block(manifest).with_tree(row)
+
+    def _block(self, manifest: Manifest) -> Block:
         made = manifest.key, manifest.created_ns
-        block = self._blocks.get(made, lambda: Block(self._objects, manifest, self._chunks))
-        return block.document(row)
+        return self._blocks.get(made, lambda: Block(self._objects, manifest, self._chunks))
 
 
 class Block:
@@ -100,10 +119,15 @@ class Block:
         self._chunks = Chunks(1) if chunks is None else chunks
         self._starts = self._guarded(self._find_starts)
         self._symbols = Recent[None, tuple[Table, Table]](1)
+        self._trees = Recent[None, Tree](1)
 
     def document(self, row: int) -> Document:
         """Return the document in a row."""
         return self._guarded(partial(self._document, row))
+
+    def with_tree(self, row: int) -> tuple[Document, Tree]:
+        """Return the document of the profile in a row without frames and nodes, and the block's own."""
+        return self._guarded(partial(self._with_tree, row))
 
     def every(self) -> Iterator[Document]:
         """Yield every document, in order."""
@@ -134,6 +158,17 @@ class Block:
         return _Chunk(first, main, parts)
 
     def _document(self, row: int) -> Document:
+        scalars, parts = self._rows(row)
+        if self._main == "sets":
+            return _rollup_document(scalars, parts["rollups"])
+        return self._profile_document(scalars, parts)
+
+    def _with_tree(self, row: int) -> tuple[Document, Tree]:
+        scalars, parts = self._rows(row)
+        return _without_tree(scalars, parts), self._trees.get(None, self._read_tree)
+
+    def _rows(self, row: int) -> tuple[dict[str, Any], dict[str, Table]]:
+        """Return the row of the main table, and those that belong to it of the long ones."""
         number = row // CHUNK
         chunk = self._chunks.get(
             (self._manifest.key, self._manifest.created_ns, number), partial(self._read_chunk, number)
@@ -144,9 +179,7 @@ class Block:
             starts = self._starts[name]
             begin, end = starts[row] - starts[chunk.first], starts[row + 1] - starts[chunk.first]
             parts[name] = {column: values[begin:end] for column, values in table.items()}
-        if self._main == "sets":
-            return _rollup_document(scalars, parts["rollups"])
-        return self._profile_document(scalars, parts)
+        return scalars, parts
 
     def _profile_document(self, row: dict[str, Any], parts: Mapping[str, Table]) -> Document:
         nodes, frames = self._symbols.get(None, self._read_symbols)
@@ -156,10 +189,7 @@ class Block:
         frame_at = {number: index for index, number in enumerate(order.frames)}
         node_at[-1] = frame_at[-1] = -1
         return {
-            **{name: row[name] for name in SCALARS},
-            "tags": orjson.loads(row["tags"]),
-            "sampling": {name: row[name] for name in SAMPLING},
-            "enclosing": _picked(parts["enclosing"], Enclosing._fields),
+            **_without_tree(row, parts),
             "frames": {name: [frames[name][number] for number in order.frames] for name in Frame._fields},
             "nodes": {
                 "parent": [node_at[nodes["parent"][number]] for number in order.nodes],
@@ -171,12 +201,13 @@ class Block:
                 "node": [node_at[number] for number in samples["node"]],
                 "holder": [frame_at[number] for number in samples["holder"]],
             },
-            "branches": _picked(parts["branches"], Branch._fields),
-            "children": {
-                **_picked(parts["children"], ChildOperation._fields),
-                "tags": [orjson.loads(tags) for tags in parts["children"]["tags"]],
-            },
         }
+
+    def _read_tree(self) -> Tree:
+        nodes, frames = self._symbols.get(None, self._read_symbols)
+        return tree_from_document(
+            {"frames": _picked(frames, Frame._fields), "nodes": _picked(nodes, Node._fields)}
+        )
 
     def _read_symbols(self) -> tuple[Table, Table]:
         nodes, frames = (
@@ -189,34 +220,52 @@ class Block:
     def _columns(self, table: str, first: int, last: int, names: tuple[str, ...] | None = None) -> Table:
         """Return the columns of rows `first` to `last` as lists."""
         wanted = TABLES[table]
+        chosen = names or _NEEDED[table]
         if last <= first:
-            return {name: [] for name in names or wanted}
+            return {name: [] for name in chosen}
         if last - first > _MAX_ROWS:
             raise ValueError(f"{last - first} rows of {table} at once, allowed are {_MAX_ROWS}")
         scanned = pl.scan_parquet(io.BytesIO(self._tables[table]))
         # Polars names NumPy in the types of what it selects, which need not be installed.
-        some = scanned.select(names or list(wanted))  # pyright: ignore[reportUnknownMemberType]
+        some = scanned.select(chosen)  # pyright: ignore[reportUnknownMemberType]
         found = some.slice(first, last - first).collect()
         if found.height != last - first:
             raise ValueError(f"{table} holds too few rows")
         for name, kind in found.schema.items():
             if kind != wanted[name]:
                 raise ValueError(f"{table}.{name} is {kind}")
-            _check_amount(f"{table}.{name}", found[name])
+        _check_amounts(table, found)
         return {name: found[name].to_list() for name in found.columns}
 
 
-def _check_amount(name: str, column: pl.Series) -> None:
+def _check_amounts(table: str, found: pl.DataFrame) -> None:
     """Refuse lists and texts that are too long in all; repeated ones take next to no room until they are Python's."""
-    if column.dtype.base_type() is pl.List:
-        values = int(column.list.len().sum())
-        if values > _MAX_ROWS:
-            raise ValueError(f"{values} values in {name} at once, allowed are {_MAX_ROWS}")
-        column = column.explode()
-    if column.dtype == pl.String:
-        size = int(column.str.len_bytes().sum())
-        if size > _MAX_TEXT:
-            raise ValueError(f"{size} bytes of texts in {name} at once, allowed are {_MAX_TEXT}")
+    lists = [name for name, kind in found.schema.items() if isinstance(kind, pl.List)]
+    _check_sums(table, found, {name: pl.col(name).list.len() for name in lists}, _MAX_ROWS, "values")
+    texts = {name: pl.col(name) for name, kind in found.schema.items() if kind == pl.String}
+    texts |= {name: pl.col(name).explode() for name in lists if found.schema[name] == pl.List(pl.String)}
+    _check_sums(
+        table,
+        found,
+        {name: column.str.len_bytes() for name, column in texts.items()},
+        _MAX_TEXT,
+        "bytes of texts",
+    )
+
+
+def _check_sums(
+    table: str, found: pl.DataFrame, columns: Mapping[str, pl.Expr], most: int, what: str
+) -> None:
+    # All in one query: each takes a millisecond, whatever it is asked for.
+    sums = (
+        found.select(**{name: column.sum() for name, column in columns.items()})
+        if columns
+        else pl.DataFrame()
+    )
+    for name in columns:
+        amount = int(sums[name][0] or 0)
+        if amount > most:
+            raise ValueError(f"{amount} {what} in {table}.{name} at once, allowed are {most}")
 
 
 def _read(objects: ObjectStore, manifest: Manifest, name: str) -> bytes:
@@ -240,6 +289,22 @@ def _order(row: dict[str, Any], samples: Table, nodes: Table) -> Order:
     if row["node_order"] is not None:
         return Order(row["node_order"], row["frame_order"])
     return first_uses(samples["node"], samples["holder"], nodes["parent"], nodes["frame"])
+
+
+def _without_tree(row: dict[str, Any], parts: Mapping[str, Table]) -> Document:
+    """Return the document of a profile without its frames and nodes; its samples point to those of the block."""
+    return {
+        **{name: row[name] for name in SCALARS},
+        "tags": orjson.loads(row["tags"]),
+        "sampling": {name: row[name] for name in SAMPLING},
+        "enclosing": _picked(parts["enclosing"], Enclosing._fields),
+        "samples": _picked(parts["samples"], Sample._fields),
+        "branches": _picked(parts["branches"], Branch._fields),
+        "children": {
+            **_picked(parts["children"], ChildOperation._fields),
+            "tags": [orjson.loads(tags) for tags in parts["children"]["tags"]],
+        },
+    }
 
 
 def _picked(table: Table, names: tuple[str, ...]) -> Table:
