@@ -20,7 +20,7 @@ The place is the innermost application function, "" if there is none.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -33,7 +33,7 @@ from profkit_analyzers.stacks import Owner, Stacks, Verdict, known_stacks
 from profkit_storage import ChildOperation, Origin, Profile, Sample, State
 from profkit_storage.categories import Category, CategoryTable
 
-_RUNTIME = (State.STARVED, State.HELD, State.GC)
+_RUNNING, _WAITING = State.RUNNING, State.WAITING
 UNKNOWN_HOLDER = CallSite("[not known]")
 _AWAIT = "[await]"
 _LOOPS = frozenset({"asyncio", "anyio"})
@@ -85,17 +85,34 @@ def attribute(
 
     If `stacks` are given, the seconds of each node and state are added to them by what they are blamed on.
     """
-    seconds: dict[Blame, float] = {}
-    critical: dict[Blame, float] = {}
+    # Few rulings are on many samples: summed by object first, a third of the time that hashing each blame takes.
+    rulings: dict[int, Ruling] = {}
+    spent: dict[int, float] = {}
+    on_path: dict[int, float] | None = {} if profile.branches else None
     path = critical_branches(profile)
     for sample, ruling, share in Blamer(profile, table).rulings():
-        blame = ruling.blame
-        seconds[blame] = seconds.get(blame, 0.0) + share
-        critical[blame] = critical.get(blame, 0.0) + (share if sample.branch in path else 0.0)
+        key = id(ruling)
+        if key in spent:
+            spent[key] += share
+        else:
+            spent[key] = share
+            rulings[key] = ruling
+        if on_path is not None:
+            on_path[key] = on_path.get(key, 0.0) + (share if sample.branch in path else 0.0)
         if stacks is not None:
-            key = (sample.node, sample.state, blame)
-            stacks[key] = stacks.get(key, 0.0) + share
+            place = sample.node, sample.state, ruling.blame
+            stacks[place] = stacks.get(place, 0.0) + share
+    seconds = _by_blame(spent, rulings)
+    critical = seconds if on_path is None else _by_blame(on_path, rulings)
     return Attribution(seconds, critical, profile.sampling.unobserved)
+
+
+def _by_blame(spent: Mapping[int, float], rulings: Mapping[int, Ruling]) -> dict[Blame, float]:
+    found: dict[Blame, float] = {}
+    for key, seconds in spent.items():
+        blame = rulings[key].blame
+        found[blame] = found.get(blame, 0.0) + seconds
+    return found
 
 
 def _stretch(profile: Profile) -> float:
@@ -107,17 +124,20 @@ def _stretch(profile: Profile) -> float:
 class _Rulings:
     """What the rule says of stacks by themselves, by their numbers; what is said in one profile serves in all others.
 
-    `near` is by rule 2, `plain`, by the operation's category too, where no child operation decides. `in_loop`: the
-    stack ends in an event loop's own code.
+    `near` is by rule 2, `plain`, by the operation's category too, where no child operation decides. `awaits`: the
+    states in which an operation whose own stack it is waits for others, in whatever tasks they are.
     """
 
     def __init__(self) -> None:
         self.near: dict[int, Ruling | None] = {}
         self.plain: dict[tuple[int, str], Ruling] = {}
-        self.in_loop: dict[int, bool] = {}
+        self.awaits: dict[int, tuple[State, ...]] = {}
 
 
 _rulings: WeakKeyDictionary[Stacks, _Rulings] = WeakKeyDictionary()
+
+
+_NOT_KNOWN = Ruling(Blame("", "", "", CallSite("")), Rule.OPERATION)
 
 
 class Blamer:
@@ -131,62 +151,62 @@ class Blamer:
         self._numbers = stacks.numbers(profile)
         self._verdicts = stacks.verdicts
         self._known = _rulings.setdefault(stacks, _Rulings())
-        self._names: dict[int, frozenset[str]] = {}
-        self._children = ChildSpans(profile, self._names_in)
+        self._children = ChildSpans(profile)
         self._in_flight = InFlight(profile.children)
+        self._by_child: dict[tuple[int, ...], Ruling] = {}
 
     def rulings(self) -> Iterator[tuple[Sample, Ruling, float]]:
         """Yield samples in order of time, each with the rulings on it and their seconds, which are the sample's."""
         start = 0.0
         stretch = _stretch(self._profile)
+        numbers, near = self._numbers, self._known.near
         for sample in self._profile.samples:
-            end = start + sample.wall * stretch
-            if sample.state in _RUNTIME:
-                yield sample, self._runtime(sample), sample.wall
-            elif (near := self._nearest(sample.node)) is not None:
-                yield sample, near, sample.wall
-            elif self._awaits(sample):
-                for ruling, share in self._shared(sample, start, end):
-                    yield sample, ruling, share
+            node, wall, _, branch, state, _, _ = sample
+            end = start + wall * stretch
+            if state is _RUNNING or state is _WAITING:
+                ruling = near.get(numbers[node], _NOT_KNOWN)
+                if ruling is _NOT_KNOWN:
+                    ruling = self._nearest(node)
+                if ruling is not None:
+                    yield sample, ruling, wall
+                elif branch < 0 and state in self._awaits(node):
+                    for shared, share in self._shared(sample, start, end):
+                        yield sample, shared, share
+                else:
+                    children = self._children.during(sample, start, end)
+                    yield (
+                        sample,
+                        self._by_children(node, children) if children else self._by_frames(node),
+                        wall,
+                    )
             else:
-                children = self._children.during(sample, start, end)
-                ruling = self._beyond(sample.node, children) if children else self._by_frames(sample.node)
-                yield sample, ruling, sample.wall
+                yield sample, self._runtime(sample), wall
             start = end
 
     def _nearest(self, node: int) -> Ruling | None:
-        number = self._numbers[node]
-        try:
-            return self._known.near[number]
-        except KeyError:
-            verdict = self._verdicts[number]
-            near = verdict.near
-            found = Ruling(_made(near.category, near.name, verdict), Rule.LIBRARY, near) if near else None
-            self._known.near[number] = found
-            return found
+        verdict = self._verdict(node)
+        near = verdict.near
+        found = Ruling(_made(near.category, near.name, verdict), Rule.LIBRARY, near) if near else None
+        self._known.near[self._numbers[node]] = found
+        return found
 
     def _verdict(self, node: int) -> Verdict:
         return self._verdicts[self._numbers[node]]
 
-    def _awaits(self, sample: Sample) -> bool:
-        """Tell whether the operation's own stack ends where it waits for others, in whatever tasks they are."""
-        if sample.branch >= 0:
-            return False
-        leaf = self._profile.frames[self._profile.nodes[sample.node].frame]
-        if leaf.origin is Origin.SYNTHETIC:
-            return leaf.qualname == _AWAIT
-        if sample.state is not State.WAITING:
-            return False
-        return bool(self._verdict(sample.node).transport) or self._in_loop(sample.node)
-
-    def _in_loop(self, node: int) -> bool:
+    def _awaits(self, node: int) -> tuple[State, ...]:
         number = self._numbers[node]
-        found = self._known.in_loop.get(number)
+        found = self._known.awaits.get(number)
         if found is None:
-            found = self._known.in_loop[number] = self._ends_in_loop(node)
+            leaf = self._profile.frames[self._profile.nodes[node].frame]
+            if leaf.origin is Origin.SYNTHETIC:
+                found = (_RUNNING, _WAITING) if leaf.qualname == _AWAIT else ()
+            else:
+                found = (_WAITING,) if self._verdict(node).transport or self._ends_in_loop(node) else ()
+            self._known.awaits[number] = found
         return found
 
     def _ends_in_loop(self, node: int) -> bool:
+        """Tell whether a stack ends in an event loop's own code."""
         for frame, _ in self._profile.stack(node):
             if frame.origin is Origin.APPLICATION:
                 return False
@@ -201,7 +221,7 @@ class Blamer:
             around = [children[index], *(children[above] for above in self._in_flight.around(index))]
             share = sample.wall * seconds / (end - start)
             left -= share
-            yield self._beyond(sample.node, around, in_flight=True), share
+            yield self._by_children(sample.node, around, in_flight=True), share
         if left > _NOTHING or left == sample.wall:
             yield self._by_frames(sample.node), left
 
@@ -210,6 +230,15 @@ class Blamer:
         found = self._known.plain.get(key)
         if found is None:
             found = self._known.plain[key] = self._beyond(node, ())
+        return found
+
+    def _by_children(
+        self, node: int, children: Sequence[ChildOperation], *, in_flight: bool = False
+    ) -> Ruling:
+        key = (node, in_flight, *map(id, children))
+        found = self._by_child.get(key)
+        if found is None:
+            found = self._by_child[key] = self._beyond(node, children, in_flight=in_flight)
         return found
 
     def _beyond(self, node: int, children: Sequence[ChildOperation], *, in_flight: bool = False) -> Ruling:
@@ -239,14 +268,6 @@ class Blamer:
                 place = CallSite(function_name(self._profile.frames[sample.holder]))
             blame = Blame("runtime", "", "event_loop", place)
         return Ruling(blame, Rule.RUNTIME)
-
-    def _names_in(self, node: int) -> frozenset[str]:
-        found = self._names.get(node)
-        if found is None:
-            frames = [frame for frame, _ in self._profile.stack(node)]
-            names = {frame.qualname for frame in frames} | {function_name(frame) for frame in frames}
-            found = self._names[node] = frozenset(names)
-        return found
 
 
 def _made(category: Category, owner: str, verdict: Verdict) -> Blame:

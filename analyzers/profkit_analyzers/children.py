@@ -8,11 +8,9 @@ then a child has to have started them, or to be named like a function in the sta
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from profkit_analyzers.blame import function_name
 from profkit_storage import ChildOperation, Profile, Sample
 
-NamesInStack = Callable[[int], frozenset[str]]
 _Group = tuple[str, str]
 _MAX_DEPTH = 1000
 """Of operations inside each other; parents that form a ring in a damaged profile end here."""
@@ -21,10 +19,11 @@ _MAX_DEPTH = 1000
 class ChildSpans:
     """The categorised child operations of a profile. Ask `during` for samples in time order only."""
 
-    def __init__(self, profile: Profile, names: NamesInStack) -> None:
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
         self._children = profile.children
         self._branches = profile.branches
-        self._names = names
+        self._names: dict[int, frozenset[str]] = {}
         chosen = [index for index, child in enumerate(profile.children) if child.category]
         self._waiting = sorted(chosen, key=lambda index: profile.children[index].start, reverse=True)
         self._active: list[int] = []
@@ -81,4 +80,13 @@ class ChildSpans:
         return started_them or self._named(group, sample)
 
     def _named(self, group: list[int], sample: Sample) -> bool:
-        return self._children[group[0]].name in self._names(sample.node)
+        return self._children[group[0]].name in self._names_in(sample.node)
+
+    def _names_in(self, node: int) -> frozenset[str]:
+        """Return the names of the functions in a stack, with and without their modules."""
+        found = self._names.get(node)
+        if found is None:
+            frames = [frame for frame, _ in self._profile.stack(node)]
+            names = {frame.qualname for frame in frames} | {function_name(frame) for frame in frames}
+            found = self._names[node] = frozenset(names)
+        return found

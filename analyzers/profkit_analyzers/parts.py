@@ -186,7 +186,7 @@ def _is_at_an_edge(profile: Profile, chunk: Chunk) -> bool:
 def _profiles(
     storage: ProfileStorage, entries: Sequence[ProfileEntry], skipping: Skipping
 ) -> Iterator[Profile]:
-    for entry, profile in storage.load_many(entries, on_problem=skipping.skip):
+    for entry, profile in storage.load_many(entries, on_problem=skipping.skip, shared=True):
         wrong = _wrong_sum(profile)
         if wrong:
             skipping.skip(entry.key, wrong)

@@ -83,27 +83,29 @@ class Cost:
 
     def add(self, run: Run, spent: int, critical: int) -> None:
         """Add what one run spent here, nanoseconds, and how much of it on its critical path."""
-        weight = run.weight
-        saved = min(critical, run.excess)
+        # Some 25 times a profile: unpacked at once it takes two thirds of the time.
+        id, weight, wall, excess, group, band, start_ns, host, version = run
+        saved = min(excess, critical)
         weighted = _times(weight, spent)
+        recovered = _times(weight, saved)
         self.spent += weighted
-        self.critical += _times(weight, critical)
-        self.recoverable += _times(weight, saved)
+        self.critical += weighted if critical == spent else _times(weight, critical)
+        self.recoverable += recovered
         self.operations += weight
-        if critical >= run.excess > 0:
+        if critical >= excess > 0:
             self.rescued += weight
-        self.product += weight * (spent // 1000) * (run.wall // 1000)
-        self.first_ns = min(self.first_ns, run.start_ns)
-        self.last_ns = max(self.last_ns, run.start_ns)
-        self.groups[run.group] += _times(weight, saved) // 1000
-        self.bands[run.band] = self.bands.get(run.band, 0) + weighted
-        example = saved, spent, run.id
-        if len(self.worst) < _EXAMPLES or example > self.worst[-1]:
-            self.worst = sorted([*self.worst, Example(*example)], reverse=True)[:_EXAMPLES]
-        if run.host not in self.hosts:
-            _note(self.hosts, (run.host,))
-        if run.version not in self.versions:
-            _note(self.versions, (run.version,))
+        self.product += weight * (spent // 1000) * (wall // 1000)
+        self.first_ns = min(self.first_ns, start_ns)
+        self.last_ns = max(self.last_ns, start_ns)
+        self.groups[group] += recovered // 1000
+        self.bands[band] = self.bands.get(band, 0) + weighted
+        worst = self.worst
+        if len(worst) < _EXAMPLES or saved >= worst[-1].saved:
+            self.worst = sorted([*worst, Example(saved, spent, id)], reverse=True)[:_EXAMPLES]
+        if host not in self.hosts:
+            _note(self.hosts, (host,))
+        if version not in self.versions:
+            _note(self.versions, (version,))
 
     def merge(self, other: Cost) -> None:
         """Add the other to this."""

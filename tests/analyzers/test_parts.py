@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gc
+import itertools
 import os
 import random
 import signal
 import subprocess
 import sys
+from datetime import timedelta
 
 import psutil
 import pytest
 
 from profkit_analyzers import InProcess, ProcessPool, ProfileAnalyzer
+from profkit_analyzers.budgets import Budgets
 from profkit_analyzers.engine import WorkersDied
-from profkit_storage import ConfigurationError, Enclosing, MemoryStorage, ProfileQuery, open_storage
+from profkit_analyzers.parts import Criteria
+from profkit_storage import (
+    ChildOperation,
+    ConfigurationError,
+    Enclosing,
+    MemoryStorage,
+    ProfileQuery,
+    open_storage,
+)
+from profkit_storage.blocks.compaction import Compaction
+from profkit_storage.categories import default_categories
 
 START = 1_770_000_000_000_000_000
 
@@ -63,6 +78,38 @@ def test_any_cut_gives_the_same_report(make_profile, frames, monkeypatch, seed, 
     for size in (1, 2, 3, 5, 11, 30):
         monkeypatch.setattr("profkit_analyzers.parts.CHUNK", size)
         assert ProfileAnalyzer(store).analyze(query).to_dict() == whole.to_dict()
+
+
+@pytest.mark.parametrize("sparse", [0, 32])
+def test_a_compacted_store_gives_the_same_report(make_profile, frames, monkeypatch, sparse):
+    """Its profiles share their frames and nodes; numbered one by one, or all at once."""
+    monkeypatch.setattr("profkit_analyzers.stacks._SPARSE", sparse)
+    store = MemoryStorage()
+    for profile in captured(make_profile, frames, 2):
+        store.put(profile)
+    before = ProfileAnalyzer(store).analyze(pictures=True)
+    list(Compaction(store, grace=timedelta(0), smallest=0).run())
+    assert all(entry.key.startswith("blocks/") for entry in store.scan())
+    after = ProfileAnalyzer(store).analyze(pictures=True)
+    assert after == before
+    assert before.bottlenecks
+
+
+def test_what_was_added_to_a_summary_is_let_go(make_profile, frames):
+    """By counting references, since Python's collector pauses while a chunk is read."""
+    [profile] = itertools.islice(captured(make_profile, frames, 1), 1)
+    profile = dataclasses.replace(profile, children=(ChildOperation("orders", "db", 0.0, 0.2, {}),))
+    criteria = Criteria(default_categories(), Budgets(), whole=True, pictured=True)
+    summary = criteria.new()
+    criteria.add(summary, make_profile(operation="the one that the last question was about"), nested=False)
+    gc.collect()
+    gc.disable()
+    try:
+        criteria.add(summary, profile, nested=False)
+        criteria.add(summary, make_profile(operation="another"), nested=False)
+        assert [type(one).__name__ for one in gc.get_referrers(profile)] in ([], ["frame"])
+    finally:
+        gc.enable()
 
 
 def test_several_processes_give_what_one_does(make_profile, frames, tmp_path, monkeypatch):

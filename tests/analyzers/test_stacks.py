@@ -10,7 +10,7 @@ import pytest
 
 from profkit_analyzers import stacks
 from profkit_analyzers.attribution import attribute
-from profkit_analyzers.findings.marks import Near
+from profkit_analyzers.findings.marks import Traits
 from profkit_analyzers.stacks import Stacks, known_stacks
 from profkit_storage import Node, Profile
 from profkit_storage.categories import CategoryTable, load_categories
@@ -48,6 +48,38 @@ def test_the_line_is_part_of_a_stack(make_profile: Any, frames: Any, table: Cate
     assert known.numbers(profile) != known.numbers(moved)
 
 
+def test_of_many_nodes_those_are_numbered_that_are_asked_for(
+    make_profile: Any, frames: Any, table: CategoryTable
+) -> None:
+    shared = make_profile(
+        stacks=[([frames.app("app:main"), frames.app(f"app:f{number}")], 1.0) for number in range(400)]
+    )
+    few = [dataclasses.replace(shared, samples=shared.samples[first : first + 3]) for first in (0, 100, 101)]
+    known, whole = Stacks(table), Stacks(table)
+    for profile in few:
+        numbers = known.numbers(profile)
+        assert [known.frames[numbers[sample.node]] for sample in profile.samples] == [
+            shared.frames[shared.nodes[sample.node].frame] for sample in profile.samples
+        ]
+        assert [known.callers[numbers[sample.node]] for sample in profile.samples] == [0, 0, 0]
+        assert numbers is known.numbers(few[0]), "found once for all that share the nodes"
+    assert len(known) == 1 + 3 + 4
+    assert len(whole.numbers(shared)) == len(whole) == 401  # type: ignore[arg-type]
+
+
+def test_tables_of_nodes_are_told_apart_and_let_go(
+    make_profile: Any, frames: Any, table: CategoryTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stacks, "_SPARSE", 0)
+    monkeypatch.setattr(stacks, "_SHARED", 2)
+    known = Stacks(table)
+    for number in range(50):  # the memory of one that is let go may become another's
+        profile = make_profile(stacks=[([frames.app(f"app:f{number}")], 1.0)])
+        [sample] = profile.samples
+        assert known.frames[known.numbers(profile)[sample.node]].qualname == f"f{number}"
+    assert len(known._shared) == 2
+
+
 def test_too_many_are_forgotten_and_the_answer_stays(
     make_profile: Any, frames: Any, table: CategoryTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,7 +94,7 @@ def test_too_many_are_forgotten_and_the_answer_stays(
 
 
 def test_several_threads_get_the_same_numbers(make_profile: Any, frames: Any, table: CategoryTable) -> None:
-    known, near = Stacks(table), Near(table)
+    known, traits = Stacks(table), Traits(table)
     profiles = [
         make_profile(stacks=[([frames.app(f"app:f{number}"), frames.lib(f"redis:g{number}", "redis")], 1.0)])
         for number in range(300)
@@ -71,7 +103,8 @@ def test_several_threads_get_the_same_numbers(make_profile: Any, frames: Any, ta
 
     def count() -> None:
         numbers = [known.numbers(profile) for profile in profiles]
-        assert len(near.of(known)) >= 600
+        traits.learn(known)
+        assert len(traits.requests) >= 600
         found.append(numbers)
 
     threads = [threading.Thread(target=count) for _ in range(4)]
@@ -81,7 +114,7 @@ def test_several_threads_get_the_same_numbers(make_profile: Any, frames: Any, ta
         thread.join()
     assert len(found) == 4
     assert all(numbers == found[0] for numbers in found)
-    assert len(known) == len(near.of(known)) == 600
+    assert len(known) == len(traits.near) == len(traits.requests) == 600
 
 
 def _paths(profile: Profile, numbers: list[int]) -> dict[tuple[object, ...], int]:

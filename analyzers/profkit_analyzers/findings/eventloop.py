@@ -50,13 +50,13 @@ def _holds(scene: Scene, own: dict[int, str]) -> dict[str, _Hold]:
     found: dict[str, _Hold] = {}
     frames = scene.profile.frames
     stretch: dict[int, tuple[str, float]] = {}
-    for node, wall, _, branch, state, holder, _ in scene.profile.samples:
+    for stack, (_, wall, _, branch, state, holder, _) in scene.samples():
         kind, name = _KINDS.get(state), ""
         if kind is not None:
             # Of a holder that the sampler does not know there is nothing to point at.
             name = function_name(frames[holder]) if holder >= 0 else ""
-        elif state is State.WAITING and node in own and branch in scene.suspended:
-            kind, name = _OWN, own[node]
+        elif state is State.WAITING and stack in own and branch in scene.suspended:
+            kind, name = _OWN, own[stack]
         before, seconds = stretch.get(branch, ("", 0.0))
         seconds = seconds + wall if before == name else wall
         stretch[branch] = name, seconds
@@ -72,10 +72,10 @@ def _own(scene: Scene) -> dict[int, str]:
     if not scene.every & (BLOCKING | SLEEP) or not scene.suspended:
         return {}
     found: dict[int, str] = {}
-    for node in scene.waiting:
-        leaf, site = scene.leaf(node), scene.sites[node]
-        if leaf & (BLOCKING | SLEEP) and not leaf & AWAIT and site >= 0 and not scene.near[node] & IMPORT:
-            found[node] = function_name(scene.frame(site))
+    for stack in scene.waiting:
+        leaf, site = scene.leaf(stack), scene.sites[stack]
+        if leaf & (BLOCKING | SLEEP) and not leaf & AWAIT and site >= 0 and not scene.near[stack] & IMPORT:
+            found[stack] = function_name(scene.frame(site))
     return found
 
 

@@ -22,9 +22,9 @@ def _imports(scene: Scene) -> Iterator[Sight]:
     if not scene.every & IMPORT:
         return
     found: dict[tuple[str, str], float] = {}
-    for node, seconds in scene.spent():
-        if scene.near[node] & IMPORT:
-            key = str(scene.call_site(scene.sites[node])), _imported(scene, node)
+    for stack, seconds in scene.spent():
+        if scene.near[stack] & IMPORT:
+            key = str(scene.call_site(scene.sites[stack])), _imported(scene, stack)
             found[key] = found.get(key, 0.0) + seconds
     together: dict[str, dict[str, float]] = {}
     for (place, module), seconds in found.items():
@@ -39,14 +39,14 @@ def _imports(scene: Scene) -> Iterator[Sight]:
             yield Sight(place, slowest, seconds, (), (nanoseconds(seconds),))
 
 
-def _imported(scene: Scene, node: int) -> str:
-    """Return the module that the outermost import around `node` runs, "" before it does."""
-    name, site = "", scene.sites[node]
-    while node >= 0 and node != site:
-        frame = scene.frame(node)
+def _imported(scene: Scene, stack: int) -> str:
+    """Return the module that the outermost import around `stack` runs, "" before it does."""
+    name, site = "", scene.sites[stack]
+    while stack >= 0 and stack != site:
+        frame = scene.frame(stack)
         if frame.qualname == "<module>":
             name = frame.module
-        node = scene.profile.nodes[node].parent
+        stack = scene.caller(stack)
     return name
 
 

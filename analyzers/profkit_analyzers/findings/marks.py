@@ -86,49 +86,66 @@ class Marker:
         self._table = table
         self._known: dict[Frame, int] = {}
 
-    def marks(self, frames: tuple[Frame, ...]) -> list[int]:
-        """Return the marks of each frame."""
-        known = self._known
-        try:
-            return [known[frame] for frame in frames]
-        except KeyError:
-            if len(known) >= _MAX_CACHED:
-                known.clear()
-            return [known.setdefault(frame, _marks(frame, self._table)) for frame in frames]
+    def marks(self, frame: Frame) -> int:
+        """Return the marks of a frame."""
+        found = self._known.get(frame)
+        if found is None:
+            if len(self._known) >= _MAX_CACHED:
+                self._known.clear()
+            found = self._known[frame] = _marks(frame, self._table)
+        return found
 
 
-class Near:
-    """The marks of the library code that each stack's innermost application function called, down to its end."""
+class Traits:
+    """What stacks are to the patterns, by their numbers: lists that grow as more become known.
+
+    `marks` are those of the function that a stack ends in, `every` those of all its functions, `near` those of the
+    library code that its innermost application function called, down to its end. `sites` are the stacks down to that
+    application function, -1 if there is none; what an import runs belongs to the function that imports. `queries` are
+    those down to the innermost near query, `requests` down to the outermost near request; -1 if there is none.
+    """
 
     def __init__(self, table: CategoryTable) -> None:
+        self.marks: list[int] = []
+        self.every: list[int] = []
+        self.near: list[int] = []
+        self.sites: list[int] = []
+        self.queries: list[int] = []
+        self.requests: list[int] = []
         self._marker = marker(table)
-        self._marks: list[int] = []
-        self._found: list[int] = []
         self._lock = threading.Lock()
 
-    def of(self, stacks: Stacks) -> list[int]:
-        """Return them by the numbers of the stacks, always the same ones, of which there are more each time."""
-        if len(self._found) < len(stacks):
+    def learn(self, stacks: Stacks) -> None:
+        """Find those of all stacks: always the same ones, of which there are more each time."""
+        if len(self.requests) < len(stacks):  # they are added last
             with self._lock:
-                for number in range(len(self._found), len(stacks)):
-                    self._add(stacks.callers[number], stacks.frames[number])
-        return self._found
+                for number in range(len(self.requests), len(stacks)):
+                    self._add(number, stacks.callers[number], self._marker.marks(stacks.frames[number]))
 
-    def _add(self, caller: int, frame: Frame) -> None:
-        above, outer = (self._found[caller], self._marks[caller]) if caller >= 0 else (0, 0)
-        bits = self._marker.marks((frame,))[0]
-        self._marks.append(bits)
+    def _add(self, number: int, caller: int, bits: int) -> None:
+        near = self._near(caller, bits)
+        self.marks.append(bits)
+        self.every.append(bits | (self.every[caller] if caller >= 0 else 0))
+        self.near.append(near)
+        own = bits & APPLICATION and not near & IMPORT
+        self.sites.append(number if own else self.sites[caller] if caller >= 0 else -1)
+        # What is near begins anew at each function of the application's.
+        query = near & QUERY and not near & BATCH
+        self.queries.append(-1 if not query else number if bits & QUERY else self.queries[caller])
+        above = self.requests[caller] if caller >= 0 and near & REQUEST else -1
+        self.requests.append(-1 if not near & REQUEST else above if above >= 0 else number)
+
+    def _near(self, caller: int, bits: int) -> int:
+        above, outer = (self.near[caller], self.marks[caller]) if caller >= 0 else (0, 0)
         if (above | bits) & IMPORT:
-            bits = IMPORT
-        elif bits & APPLICATION:
-            bits &= RETRY
-        else:
-            if bits & LOCK and (above & POOL or outer & WAIT):
-                bits &= ~LOCK
-            if bits & CONNECT:
-                above &= ~POOL
-            bits |= above
-        self._found.append(bits)
+            return IMPORT
+        if bits & APPLICATION:
+            return bits & RETRY
+        if bits & LOCK and (above & POOL or outer & WAIT):
+            bits &= ~LOCK
+        if bits & CONNECT:
+            above &= ~POOL
+        return bits | above
 
 
 @lru_cache(maxsize=4)

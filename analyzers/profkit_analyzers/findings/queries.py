@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from profkit_analyzers.findings.finding import Evidence, Unit
-from profkit_analyzers.findings.marks import BATCH, DATABASE, QUERY
+from profkit_analyzers.findings.marks import DATABASE, QUERY
 from profkit_analyzers.findings.pattern import Found, Pattern, Told
 from profkit_analyzers.findings.scene import Scene
 from profkit_analyzers.findings.tally import Sight
@@ -86,20 +86,20 @@ def _one_by_one(group: list[ChildOperation]) -> list[ChildOperation]:
 def _seconds_by_site(scene: Scene) -> dict[int, float]:
     found: dict[int, float] = {}
     near, sites = scene.near, scene.sites
-    for node, seconds in scene.spent():
-        if near[node] & DATABASE:
-            site = sites[node]
+    for stack, seconds in scene.spent():
+        if near[stack] & DATABASE:
+            site = sites[stack]
             found[site] = found.get(site, 0.0) + seconds
     return found
 
 
 def _calls_by_site(scene: Scene) -> dict[int, int]:
     """Return how many queries were sent at least, by the path of calls that sent them."""
-    driver, sites = _drivers(scene), scene.sites
+    queries, sites, covered = scene.queries, scene.sites, _covered(scene)
     found: dict[int, int] = {}
     last: dict[int, int] = {}
-    for node, _, branch, _ in scene.looks:
-        query = driver[node]
+    for stack, _, branch, _ in scene.looks:
+        query = -1 if queries[stack] in covered else queries[stack]
         if query >= 0 and query != last.get(branch, -1):
             site = sites[query]
             found[site] = found.get(site, 0) + 1
@@ -107,25 +107,24 @@ def _calls_by_site(scene: Scene) -> dict[int, int]:
     return found
 
 
-def _drivers(scene: Scene) -> list[int]:
-    """Return for each node the innermost query at or above it, if no other is below that anywhere; else -1.
+def _covered(scene: Scene) -> set[int]:
+    """Return the queries with another one below them in some stack: those of an ORM, not of the driver.
 
     One call of an ORM is several stacks, of which some are below the driver's call and some beside it. Of the driver's
     own call all are below it.
     """
-    innermost: list[int] = []
-    covered: set[int] = set()
-    marks = scene.marks
-    for index, ((parent, frame, _), near) in enumerate(zip(scene.profile.nodes, scene.near, strict=True)):
-        # What is near begins anew at each function of the application's.
-        if not near & QUERY or near & BATCH:
-            innermost.append(-1)
-        elif marks[frame] & QUERY:
-            covered.add(innermost[parent])
-            innermost.append(index)
-        else:
-            innermost.append(innermost[parent])
-    return [-1 if query in covered else query for query in innermost]
+    queries = scene.queries
+    found: set[int] = set()
+    for query in {queries[stack] for stack in scene.stacks}:
+        above = query
+        while above >= 0 and (above := _query_above(scene, above)) >= 0 and above not in found:
+            found.add(above)
+    return found
+
+
+def _query_above(scene: Scene, query: int) -> int:
+    caller = scene.caller(query)
+    return scene.queries[caller] if caller >= 0 else -1
 
 
 def _told(found: Found, what: str, advice: str) -> Told:

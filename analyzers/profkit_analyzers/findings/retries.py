@@ -13,6 +13,7 @@ from profkit_analyzers.findings.marks import DATABASE, REMOTE, RETRY, SLEEP
 from profkit_analyzers.findings.pattern import Found, Pattern, Told, nanoseconds
 from profkit_analyzers.findings.scene import Scene
 from profkit_analyzers.findings.tally import Sight
+from profkit_storage import Frame
 
 _BY_HAND = "the function itself, between its calls"
 
@@ -22,11 +23,11 @@ def _look(scene: Scene) -> Iterator[Sight]:
         return
     found: dict[tuple[str, str], float] = {}
     near = scene.near
-    for node, seconds in scene.waiting.items():
-        site = scene.sites[node]
-        if not near[node] & SLEEP or site < 0:
+    for stack, seconds in scene.waiting.items():
+        site = scene.sites[stack]
+        if not near[stack] & SLEEP or site < 0:
             continue
-        subject = _subject(scene, node, site)
+        subject = _subject(scene, stack, site)
         if subject:
             key = str(scene.call_site(site)), subject
             found[key] = found.get(key, 0.0) + seconds
@@ -35,11 +36,11 @@ def _look(scene: Scene) -> Iterator[Sight]:
             yield Sight(place, subject, seconds, (), (nanoseconds(seconds),))
 
 
-def _subject(scene: Scene, node: int, site: int) -> str:
+def _subject(scene: Scene, stack: int, site: int) -> str:
     """Return what retries, "" if nothing says that this sleep is between two attempts."""
-    if not scene.near[node] & RETRY:
+    if not scene.near[stack] & RETRY:
         return _BY_HAND if site in _between_calls(scene) else ""
-    retrying = scene.outermost(node, RETRY)
+    retrying = scene.outermost(stack, RETRY)
     if retrying < 0:
         return _BY_HAND
     return scene.frame(retrying).module.partition(".")[0]
@@ -47,17 +48,17 @@ def _subject(scene: Scene, node: int, site: int) -> str:
 
 def _between_calls(scene: Scene) -> set[int]:
     """Return the places where a function sleeps that makes calls elsewhere."""
-    calls: set[tuple[int, int]] = set()
-    sleeps: dict[int, tuple[int, int]] = {}
-    for node, _ in scene.spent():
-        site = scene.sites[node]
+    calls: set[tuple[int, Frame]] = set()
+    sleeps: dict[int, tuple[int, Frame]] = {}
+    for stack, _ in scene.spent():
+        site = scene.sites[stack]
         if site < 0:
             continue
-        parent, frame, _ = scene.profile.nodes[site]
-        if scene.near[node] & (DATABASE | REMOTE):
-            calls.add((parent, frame))
-        elif scene.near[node] & SLEEP:
-            sleeps[site] = parent, frame
+        function = scene.caller(site), scene.frame(site)
+        if scene.near[stack] & (DATABASE | REMOTE):
+            calls.add(function)
+        elif scene.near[stack] & SLEEP:
+            sleeps[site] = function
     return {site for site, function in sleeps.items() if function in calls}
 
 

@@ -1,4 +1,7 @@
-"""What the patterns look at: one profile, its seconds by stack, and what each stack is to them. Made once a profile."""
+"""What the patterns look at: one profile, its seconds by stack, and what each stack is to them. Made once a profile.
+
+A stack is what `Stacks` numbers it with: what holds of one is found once, whatever profiles it is in.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +11,23 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from profkit_analyzers.blame import CallSite, function_name
-from profkit_analyzers.findings.marks import APPLICATION, AWAIT, IMPORT, Near, marker
+from profkit_analyzers.findings.marks import AWAIT, Traits
 from profkit_analyzers.stacks import Stacks, known_stacks
-from profkit_storage import Frame, Profile, State
+from profkit_storage import Frame, Profile, Sample, State
 from profkit_storage.categories import CategoryTable
 
 LEAST_SECONDS = 0.1
 """What is less is not seen well: some ten looks of the sampler, and no more than a reader would notice."""
 LEAST_SHARE = 0.05
 """Of the operation's time: mending less changes it by less than it differs from one call to the next."""
-_near: WeakKeyDictionary[Stacks, Near] = WeakKeyDictionary()
+_traits: WeakKeyDictionary[Stacks, Traits] = WeakKeyDictionary()
 _RUNNING, _WAITING, _GC = State.RUNNING, State.WAITING, State.GC
 
 
 class Look(NamedTuple):
     """One sample, as far as the order of things matters."""
 
-    node: int
+    stack: int
     seconds: float
     branch: int
     waiting: bool
@@ -33,30 +36,41 @@ class Look(NamedTuple):
 class Scene:
     """One profile, and what several patterns ask of it. Seconds are wall seconds of the operation.
 
-    `marks` are those of the frames, `every` all of them together; `own` and `waiting` seconds by node while it ran or
-    waited; `gc` seconds of collections, and the `longest_gc` of them; `held` seconds that the event loop was not to be
-    had (starved or held).
+    `stacks` are those of its samples, in their order; `near`, `sites`, `queries` and `requests` tell of all that are
+    known, see `Traits`. `every` are the marks of all frames seen; `running` and `waiting` seconds by stack; `gc`
+    seconds of collections, and the `longest_gc` of them; `held` seconds that the event loop was not to be had (starved
+    or held).
     """
 
     def __init__(self, profile: Profile, table: CategoryTable) -> None:
         self.profile = profile
         self.table = table
-        self.marks = marker(table).marks(profile.frames)
-        self.every = 0
-        for bits in self.marks:
-            self.every |= bits
+        known = known_stacks(table)
+        numbers = known.numbers(profile)
+        self.stacks = [numbers[node] for node, _, _, _, _, _, _ in profile.samples]
+        self._known = known
+        traits = _traits.get(known)
+        if traits is None:
+            traits = _traits.setdefault(known, Traits(table))
+        traits.learn(known)
+        self.near, self.sites = traits.near, traits.sites
+        self.queries, self.requests = traits.queries, traits.requests
+        self._marks = traits.marks
         self.running: dict[int, float] = {}
         self.waiting: dict[int, float] = {}
         self.gc = self.longest_gc = self.held = 0.0
         self._sum()
+        self.every = 0
+        for stack in set(self.stacks):
+            self.every |= traits.every[stack]
 
     def _sum(self) -> None:
         running, waiting = self.running, self.waiting
-        for node, wall, _, _, state, _, _ in self.profile.samples:
+        for stack, (_, wall, _, _, state, _, _) in self.samples():
             if state is _WAITING:
-                waiting[node] = waiting.get(node, 0.0) + wall
+                waiting[stack] = waiting.get(stack, 0.0) + wall
             elif state is _RUNNING:
-                running[node] = running.get(node, 0.0) + wall
+                running[stack] = running.get(stack, 0.0) + wall
             elif state is _GC:
                 self.gc += wall
                 self.longest_gc = max(self.longest_gc, wall)
@@ -67,56 +81,50 @@ class Scene:
         """Tell whether so many seconds are enough of this operation's to be worth a word."""
         return seconds >= least and seconds >= LEAST_SHARE * self.profile.wall
 
-    @cached_property
-    def sites(self) -> list[int]:
-        """For each node the one of the innermost application function at or above it, -1 if there is none.
+    def samples(self) -> Iterator[tuple[int, Sample]]:
+        """Yield each sample with the number of its stack."""
+        return zip(self.stacks, self.profile.samples, strict=True)
 
-        What an import runs belongs to the function that imports.
-        """
-        found: list[int] = []
-        marks = self.marks
-        for index, ((parent, frame, _), near) in enumerate(zip(self.profile.nodes, self.near, strict=True)):
-            if marks[frame] & APPLICATION and not near & IMPORT:
-                found.append(index)
-            else:
-                found.append(found[parent] if parent >= 0 else -1)
-        return found
+    def leaf(self, stack: int) -> int:
+        """Return the marks of the function that a stack ends in."""
+        return self._marks[stack]
 
-    @cached_property
-    def near(self) -> list[int]:
-        """For each node the marks of the library code that its innermost application function called, down to it."""
-        stacks = known_stacks(self.table)
-        numbers = stacks.numbers(self.profile)
-        bits = _near.setdefault(stacks, Near(self.table)).of(stacks)
-        return [bits[number] for number in numbers]
+    def frame(self, stack: int) -> Frame:
+        """Return the function that a stack ends in."""
+        return self._known.frames[stack]
 
-    def leaf(self, node: int) -> int:
-        """Return the marks of the frame that a stack ends in."""
-        return self.marks[self.profile.nodes[node].frame]
+    def line(self, stack: int) -> int:
+        """Return the line that a stack ends at."""
+        return self._known.lines[stack]
+
+    def caller(self, stack: int) -> int:
+        """Return the stack that called the function which this one ends in, -1 if none did."""
+        return self._known.callers[stack]
 
     def call_site(self, site: int) -> CallSite:
-        """Return the place of a node of `sites`."""
-        if site < 0:
-            return CallSite("")
-        node = self.profile.nodes[site]
-        return CallSite(function_name(self.profile.frames[node.frame]), node.line)
+        """Return the place of one of `sites`."""
+        return CallSite(function_name(self.frame(site)), self.line(site)) if site >= 0 else CallSite("")
 
-    def frame(self, node: int) -> Frame:
-        """Return the function of a node."""
-        return self.profile.frames[self.profile.nodes[node].frame]
+    def spent_near(self, mark: int, *, running: bool = True) -> float:
+        """Return the seconds near `mark`, waiting, and unless told otherwise running."""
+        near = self.near
+        found = sum([seconds for stack, seconds in self.waiting.items() if near[stack] & mark])
+        if running:
+            found += sum([seconds for stack, seconds in self.running.items() if near[stack] & mark])
+        return found
 
     def spent(self) -> Iterator[tuple[int, float]]:
-        """Yield each node with its seconds, running or waiting."""
+        """Yield each stack with its seconds, running or waiting."""
         yield from self.running.items()
         yield from self.waiting.items()
 
-    def outermost(self, node: int, mark: int) -> int:
-        """Return the outermost node with `mark` of the library code around `node`, -1 if there is none."""
-        found, site = -1, self.sites[node]
-        while node >= 0 and node != site:
-            if self.leaf(node) & mark:
-                found = node
-            node = self.profile.nodes[node].parent
+    def outermost(self, stack: int, mark: int) -> int:
+        """Return the outermost stack with `mark` of the library code around `stack`, -1 if there is none."""
+        found, site = -1, self.sites[stack]
+        while stack >= 0 and stack != site:
+            if self._marks[stack] & mark:
+                found = stack
+            stack = self.caller(stack)
         return found
 
     @cached_property
@@ -127,8 +135,8 @@ class Scene:
         seen.
         """
         return [
-            Look(node, wall, branch, state is _WAITING)
-            for node, wall, _, branch, state, _, inferred in self.profile.samples
+            Look(stack, wall, branch, state is _WAITING)
+            for stack, (_, wall, _, branch, state, _, inferred) in self.samples()
             if not inferred and (state is _WAITING or state is _RUNNING)
         ]
 
@@ -137,5 +145,5 @@ class Scene:
         """The branches (-1 is the operation itself) that have been seen in an await: they run on an event loop."""
         if not self.every & AWAIT:
             return frozenset()
-        leaves = {node for node in self.waiting if self.leaf(node) & AWAIT}
-        return frozenset(sample.branch for sample in self.profile.samples if sample.node in leaves)
+        leaves = {stack for stack in self.waiting if self._marks[stack] & AWAIT}
+        return frozenset(sample.branch for stack, sample in self.samples() if stack in leaves)

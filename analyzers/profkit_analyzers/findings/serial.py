@@ -15,76 +15,75 @@ from profkit_analyzers.findings.marks import APPLICATION, HEAD, MODEL, REQUEST, 
 from profkit_analyzers.findings.pattern import Found, Pattern, Told, nanoseconds
 from profkit_analyzers.findings.scene import Scene
 from profkit_analyzers.findings.tally import NANO, Sight
+from profkit_storage import Frame
 
 LEAST_STEP = 0.05
 """Seconds of a request that counts: a shorter one may as well stay where it is."""
 
 
 class _Function(NamedTuple):
-    """One activation of an application's function, as far as stacks tell: its task, its caller's node, its frame."""
+    """One activation of an application's function, as far as stacks tell: its task, and the stack that called it."""
 
     branch: int
     caller: int
-    frame: int
+    frame: Frame
     model: bool
 
 
 class _Request:
-    """The request that a task was in at the last look: its node, and how far its answer had come."""
+    """The request that a task was in at the last look: its stack, and how far its answer had come."""
 
-    __slots__ = ("begun", "node", "read")
+    __slots__ = ("begun", "read", "stack")
 
     def __init__(self) -> None:
-        self.node = -1
+        self.stack = -1
         self.begun = self.read = False
 
-    def turn(self, node: int, bits: int) -> bool:
-        """Take a look at `node`, a request or -1, with what is near there; tell whether it is another request.
+    def turn(self, stack: int, bits: int) -> bool:
+        """Take a look at `stack`, a request or -1, with what is near there; tell whether it is another request.
 
         The same call waits for the beginning of an answer once only, unless it was tried again after a sleep.
         """
         head = bool(bits & HEAD)
-        another = node != self.node or (head and self.read)
+        another = stack != self.stack or (head and self.read)
         if another or bits & SLEEP:
             self.begun = self.read = False
-        self.node = node
+        self.stack = stack
         self.begun = self.begun or head
         self.read = self.begun and not head
         return another
 
 
 class _Step:
-    """One stretch of waiting for a request; `node` is where the function was meanwhile."""
+    """One stretch of waiting for a request; `stack` is where the function was meanwhile."""
 
-    __slots__ = ("node", "seconds")
+    __slots__ = ("seconds", "stack")
 
-    def __init__(self, node: int) -> None:
-        self.node = node
+    def __init__(self, stack: int) -> None:
+        self.stack = stack
         self.seconds = 0.0
 
 
 class _Caller(NamedTuple):
-    """A function around a request: its steps so far, and the node where it makes, or leads to, this one."""
+    """A function around a request: its steps so far, and the stack where it makes, or leads to, this one."""
 
     steps: list[_Step]
-    node: int
+    stack: int
     innermost: bool
 
 
 def _look(scene: Scene) -> Iterator[Sight]:
     if not scene.every & REQUEST or not scene.suspended:
         return
-    near = scene.near
-    waited = sum(seconds for node, seconds in scene.waiting.items() if near[node] & REQUEST)
-    if not scene.matters(waited - LEAST_STEP):
+    if not scene.matters(scene.spent_near(REQUEST, running=False) - LEAST_STEP):
         return
     for function, steps in _functions(scene).items():
         long = [step for step in steps if step.seconds >= LEAST_STEP]
         saved = sum(step.seconds for step in long) - max((step.seconds for step in long), default=0.0)
         if len(long) < 2 or not scene.matters(saved):
             continue
-        name = function_name(scene.profile.frames[function.frame])
-        lines = [scene.profile.nodes[step.node].line for step in long]
+        name = function_name(function.frame)
+        lines = [scene.line(step.stack) for step in long]
         longest = nanoseconds(max(step.seconds for step in long))
         yield Sight(name, "", saved, (len(long),), (longest, -min(lines), max(lines)))
 
@@ -97,19 +96,19 @@ def _functions(scene: Scene) -> dict[_Function, list[_Step]]:
     found: dict[_Function, list[_Step]] = {}
     tasks = {branch: _Request() for branch in scene.suspended}
     callers: dict[tuple[int, int], list[_Caller]] = {}
-    requests, near = _requests(scene), scene.near
-    for node, seconds, branch, waiting in scene.looks:
+    requests, near = scene.requests, scene.near
+    for stack, seconds, branch, waiting in scene.looks:
         if branch not in tasks:
             continue
-        request = requests[node]
-        fresh = tasks[branch].turn(request, near[node])
+        request = requests[stack]
+        fresh = tasks[branch].turn(request, near[stack])
         if request < 0:
             continue
         around = callers.get((branch, request))
         if around is None:
             around = callers[branch, request] = _callers(scene, branch, request, found)
         for steps, place, innermost in around:
-            if not steps or steps[-1].node != place or (fresh and innermost):
+            if not steps or steps[-1].stack != place or (fresh and innermost):
                 steps.append(_Step(place))
             if waiting:
                 steps[-1].seconds += seconds
@@ -120,27 +119,14 @@ def _callers(scene: Scene, branch: int, request: int, found: dict[_Function, lis
     """Return the application's functions around a request, innermost first; add those that are new to `found`."""
     around: list[_Caller] = []
     model = bool(scene.near[request] & MODEL)
-    node = scene.sites[request]
-    while node >= 0:
-        parent, frame, _ = scene.profile.nodes[node]
-        if scene.marks[frame] & APPLICATION:
-            steps = found.setdefault(_Function(branch, parent, frame, model), [])
-            around.append(_Caller(steps, node, not around))
-        node = parent
+    stack = scene.sites[request]
+    while stack >= 0:
+        caller = scene.caller(stack)
+        if scene.leaf(stack) & APPLICATION:
+            steps = found.setdefault(_Function(branch, caller, scene.frame(stack), model), [])
+            around.append(_Caller(steps, stack, not around))
+        stack = caller
     return around
-
-
-def _requests(scene: Scene) -> list[int]:
-    """Return for each node the outermost call at or above it that makes one request, -1 if there is none."""
-    found: list[int] = []
-    for index, ((parent, _, _), near) in enumerate(zip(scene.profile.nodes, scene.near, strict=True)):
-        # What is near begins anew at each function of the application's.
-        if not near & REQUEST:
-            found.append(-1)
-        else:
-            above = found[parent] if parent >= 0 else -1
-            found.append(above if above >= 0 else index)
-    return found
 
 
 def _tell(found: Found) -> Told:

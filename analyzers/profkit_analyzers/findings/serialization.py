@@ -26,16 +26,15 @@ def _look(scene: Scene) -> Iterator[Sight]:
     owners: dict[int, tuple[str, str]] = {}
     stretch: dict[int, tuple[tuple[str, str] | None, float]] = {}
     near = scene.near
-    if not scene.matters(sum(seconds for node, seconds in scene.spent() if near[node] & SERIALIZER)):
+    if not scene.matters(scene.spent_near(SERIALIZER)):
         return
-    for sample in scene.profile.samples:
-        node, wall, branch, state = sample.node, sample.wall, sample.branch, sample.state
+    for stack, (_, wall, _, branch, state, _, _) in scene.samples():
         # The collector, and a loop that was taken, interrupt a stretch and do not end it.
         if state is not _RUNNING and state is not _WAITING:
             continue
         key = None
-        if near[node] & SERIALIZER:
-            key = owners.get(node) or owners.setdefault(node, _place(scene, node))
+        if near[stack] & SERIALIZER:
+            key = owners.get(stack) or owners.setdefault(stack, _place(scene, stack))
         before, seconds = stretch.get(branch, (None, 0.0))
         seconds = seconds + wall if before == key else wall
         stretch[branch] = key, seconds
@@ -47,9 +46,9 @@ def _look(scene: Scene) -> Iterator[Sight]:
             yield Sight(place, owner, seconds, (), (nanoseconds(longest[place, owner]),))
 
 
-def _place(scene: Scene, node: int) -> tuple[str, str]:
-    match = scene.table.match(scene.frame(scene.outermost(node, SERIALIZER)))
-    return str(scene.call_site(scene.sites[node])), match.owner if match is not None else ""
+def _place(scene: Scene, stack: int) -> tuple[str, str]:
+    match = scene.table.match(scene.frame(scene.outermost(stack, SERIALIZER)))
+    return str(scene.call_site(scene.sites[stack])), match.owner if match is not None else ""
 
 
 def _tell(found: Found) -> Told:

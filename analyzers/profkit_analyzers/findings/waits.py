@@ -28,28 +28,28 @@ def _locks(scene: Scene) -> Iterator[Sight]:
 
 def _waits(scene: Scene, mark: int, subject: Callable[[Scene, int], str]) -> Iterator[Sight]:
     found: dict[tuple[str, str], float] = {}
-    for node, seconds in scene.waiting.items():
-        if scene.near[node] & mark:
-            key = str(scene.call_site(scene.sites[node])), subject(scene, node)
+    for stack, seconds in scene.waiting.items():
+        if scene.near[stack] & mark:
+            key = str(scene.call_site(scene.sites[stack])), subject(scene, stack)
             found[key] = found.get(key, 0.0) + seconds
     for (place, name), seconds in found.items():
         if scene.matters(seconds):
             yield Sight(place, name, seconds, (), (nanoseconds(seconds),))
 
 
-def _pool(scene: Scene, node: int) -> str:
-    return scene.frame(scene.outermost(node, POOL)).module.partition(".")[0]
+def _pool(scene: Scene, stack: int) -> str:
+    return scene.frame(scene.outermost(stack, POOL)).module.partition(".")[0]
 
 
-def _lock(scene: Scene, node: int) -> str:
+def _lock(scene: Scene, stack: int) -> str:
     """Return what the lock is called in the code, or of what kind it is."""
-    found, site = "", scene.sites[node]
-    while node >= 0 and node != site:
-        frame = scene.frame(node)
-        if scene.leaf(node) & LOCK and not (found and _SHARED in frame.qualname):
+    found, site = "", scene.sites[stack]
+    while stack >= 0 and stack != site:
+        frame = scene.frame(stack)
+        if scene.leaf(stack) & LOCK and not (found and _SHARED in frame.qualname):
             name = frame.qualname if frame.origin is Origin.NATIVE else function_name(frame)
             found = name.rpartition(".")[0]
-        node = scene.profile.nodes[node].parent
+        stack = scene.caller(stack)
     return found
 
 
