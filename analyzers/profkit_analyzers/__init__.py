@@ -7,22 +7,29 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from profkit_analyzers.analyzer import ProfileAnalyzer
-    from profkit_analyzers.attribution import Rule
-    from profkit_analyzers.blame import Blame, CallSite
-    from profkit_analyzers.budgets import Budgets, load_budgets
-    from profkit_analyzers.cluster import DaskCluster
-    from profkit_analyzers.comparer import ProfileComparer, Source
-    from profkit_analyzers.comparing import Exposure
-    from profkit_analyzers.comparison import BottleneckChange, Comparison, OperationChange, Verdict
-    from profkit_analyzers.engine import InProcess, ProcessPool
-    from profkit_analyzers.explanation import ChildReason, Explanation, Role, SampleGroup, Step, explain
-    from profkit_analyzers.levels import Goal, Level
-    from profkit_analyzers.objectives import Objective, Objectives, default_objectives, load_objectives
+    from profkit_analyzers.attribution.blame import Blame, CallSite
+    from profkit_analyzers.attribution.explanation import (
+        ChildReason,
+        Explanation,
+        Role,
+        SampleGroup,
+        Step,
+        explain,
+    )
+    from profkit_analyzers.attribution.rulings import Rule
+    from profkit_analyzers.changes.comparer import ProfileComparer, Source
+    from profkit_analyzers.changes.comparing import Exposure
+    from profkit_analyzers.changes.comparison import BottleneckChange, Comparison, OperationChange, Verdict
+    from profkit_analyzers.engines.cluster import DaskCluster
+    from profkit_analyzers.engines.engine import InProcess, ProcessPool
     from profkit_analyzers.populations import Population, populations_by, populations_of
+    from profkit_analyzers.ranking.budgets import Budgets, load_budgets
     from profkit_analyzers.report import Bottleneck, Evidence, OperationStats, Report
-    from profkit_analyzers.service_levels import OperationLevels, ServiceLevels, Span, WindowLevels
     from profkit_analyzers.skipping import Skipped
-    from profkit_analyzers.slo import service_levels_of
+    from profkit_analyzers.slo.evaluation import service_levels_of
+    from profkit_analyzers.slo.levels import Goal, Level
+    from profkit_analyzers.slo.objectives import Objective, Objectives, default_objectives, load_objectives
+    from profkit_analyzers.slo.service_levels import OperationLevels, ServiceLevels, Span, WindowLevels
 
 __all__ = [
     "ProfileAnalyzer",
@@ -70,37 +77,39 @@ __all__ = [
 
 _MODULES = {
     "ProfileAnalyzer": "analyzer",
-    "Blame": "blame",
-    "CallSite": "blame",
-    "Budgets": "budgets",
-    "load_budgets": "budgets",
-    "ProfileComparer": "comparer",
-    "Source": "comparer",
-    "Exposure": "comparing",
-    "Comparison": "comparison",
-    "OperationChange": "comparison",
-    "BottleneckChange": "comparison",
-    "Verdict": "comparison",
-    "InProcess": "engine",
-    "ProcessPool": "engine",
-    "DaskCluster": "cluster",
+    "Blame": "attribution.blame",
+    "CallSite": "attribution.blame",
+    "Budgets": "ranking.budgets",
+    "load_budgets": "ranking.budgets",
+    "ProfileComparer": "changes.comparer",
+    "Source": "changes.comparer",
+    "Exposure": "changes.comparing",
+    "Comparison": "changes.comparison",
+    "OperationChange": "changes.comparison",
+    "BottleneckChange": "changes.comparison",
+    "Verdict": "changes.comparison",
+    "InProcess": "engines.engine",
+    "ProcessPool": "engines.engine",
+    "DaskCluster": "engines.cluster",
     "Skipped": "skipping",
-    "Rule": "attribution",
-    **dict.fromkeys(("explain", "Explanation", "SampleGroup", "Step", "Role", "ChildReason"), "explanation"),
+    "Rule": "attribution.rulings",
+    **dict.fromkeys(
+        ("explain", "Explanation", "SampleGroup", "Step", "Role", "ChildReason"), "attribution.explanation"
+    ),
     "Population": "populations",
     "populations_of": "populations",
     "populations_by": "populations",
-    "ServiceLevels": "service_levels",
-    "OperationLevels": "service_levels",
-    "WindowLevels": "service_levels",
-    "Span": "service_levels",
-    "Level": "levels",
-    "Goal": "levels",
-    "service_levels_of": "slo",
-    "Objective": "objectives",
-    "Objectives": "objectives",
-    "default_objectives": "objectives",
-    "load_objectives": "objectives",
+    "ServiceLevels": "slo.service_levels",
+    "OperationLevels": "slo.service_levels",
+    "WindowLevels": "slo.service_levels",
+    "Span": "slo.service_levels",
+    "Level": "slo.levels",
+    "Goal": "slo.levels",
+    "service_levels_of": "slo.evaluation",
+    "Objective": "slo.objectives",
+    "Objectives": "slo.objectives",
+    "default_objectives": "slo.objectives",
+    "load_objectives": "slo.objectives",
 }
 
 if not TYPE_CHECKING:

@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-from profkit_analyzers.budgets import Budgets
-from profkit_analyzers.cache import Cached
-from profkit_analyzers.engine import Engine, InProcess
-from profkit_analyzers.hottest import with_stacks
-from profkit_analyzers.part_files import PartFiles
-from profkit_analyzers.parts import Criteria
-from profkit_analyzers.pictures import Pictures
+from profkit_analyzers.engines.cache import Cached
+from profkit_analyzers.engines.engine import Engine, InProcess
+from profkit_analyzers.engines.part_files import PartFiles
+from profkit_analyzers.engines.parts import Criteria
+from profkit_analyzers.engines.reading import Progress, Reading, is_whole, read
+from profkit_analyzers.pictures.pictures import Pictures
 from profkit_analyzers.populations import Population, populations_of
-from profkit_analyzers.ranking import NANO, Summary
-from profkit_analyzers.reading import Progress, Reading, is_whole, read
+from profkit_analyzers.ranking.budgets import Budgets
+from profkit_analyzers.ranking.hottest import with_stacks
+from profkit_analyzers.ranking.rows import bottleneck, operation_stats, ranked
+from profkit_analyzers.ranking.summary import NANO, Summary
 from profkit_analyzers.report import Report
-from profkit_analyzers.rows import bottleneck, operation_stats, ranked
 from profkit_analyzers.skipping import Skipping
 from profkit_storage import ConfigurationError, Profile, ProfileQuery, ProfileStorage, StorageError
 from profkit_storage.categories import CategoryTable, default_categories

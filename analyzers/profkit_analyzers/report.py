@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from profkit_analyzers.bands import BandShares
-from profkit_analyzers.blame import CallSite
+from profkit_analyzers.attribution.blame import CallSite
 from profkit_analyzers.bootstrap import Interval
-from profkit_analyzers.budgets import Budgets
 from profkit_analyzers.findings import Finding
-from profkit_analyzers.pictures import Pictures
+from profkit_analyzers.pictures.pictures import Pictures
 from profkit_analyzers.populations import Population
+from profkit_analyzers.ranking.bands import BandShares
+from profkit_analyzers.ranking.budgets import Budgets
 from profkit_analyzers.skipping import Skipped
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from profkit_analyzers.attribution import attribute
+from profkit_analyzers.attribution.rulings import attribute
+from profkit_analyzers.changes.comparer import ProfileComparer
+from profkit_analyzers.changes.comparison import Comparison
 from profkit_analyzers.cli import main
-from profkit_analyzers.comparer import ProfileComparer
-from profkit_analyzers.comparison import Comparison
 from profkit_storage import Frame, MemoryStorage, Origin
 from profkit_storage.categories import default_categories
 from tests.analyzers.corpus import put_versions

@@ -78,7 +78,7 @@ def test_the_names_of_what_was_skipped_are_bounded_and_the_count_is_not(store, m
 
 
 def test_a_profile_that_goes_while_being_read_is_skipped(store, make_profile, monkeypatch):
-    monkeypatch.setattr("profkit_analyzers.parts.CHUNK", 1)
+    monkeypatch.setattr("profkit_analyzers.engines.parts.CHUNK", 1)
     first, second = store.put(make_profile()), store.put(make_profile())
     gone = max(first.id, second.id)
     report = ProfileAnalyzer(store).analyze(progress=lambda done, total: store.delete(gone))
@@ -87,7 +87,7 @@ def test_a_profile_that_goes_while_being_read_is_skipped(store, make_profile, mo
 
 
 def test_progress_tells_how_many_of_how_many(store, make_profile, monkeypatch):
-    monkeypatch.setattr("profkit_analyzers.parts.CHUNK", 2)
+    monkeypatch.setattr("profkit_analyzers.engines.parts.CHUNK", 2)
     for _ in range(3):
         store.put(make_profile())
     store.put(make_profile(trigger=Trigger.ERROR, weight=0.0))

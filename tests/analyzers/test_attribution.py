@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from hypothesis import given, settings
 
-from profkit_analyzers.attribution import attribute
+from profkit_analyzers.attribution.rulings import attribute
 from profkit_storage import ChildOperation, State
 from profkit_storage.categories import default_categories
 from tests.analyzers.profiles import any_profiles

@@ -10,14 +10,18 @@ import subprocess
 import sys
 import time
 from hashlib import blake2b
+from pathlib import Path
 
 import pytest
 import zstandard
 
-from profkit_analyzers import Budgets, InProcess, ProcessPool, ProfileAnalyzer, engine, part_files
+from profkit_analyzers import Budgets, InProcess, ProcessPool, ProfileAnalyzer, analyzer
 from profkit_analyzers.cli import main
-from profkit_analyzers.parts import chunks
-from profkit_storage import ConfigurationError, ProfileQuery, open_storage
+from profkit_analyzers.engines import cache, engine, part_files
+from profkit_analyzers.engines.parts import chunks
+from profkit_analyzers.findings import scene
+from profkit_analyzers.ranking import summary
+from profkit_storage import ConfigurationError, ProfileQuery, categories, open_storage
 from profkit_storage.categories import default_categories, load_categories
 from tests.analyzers.corpus import DAY_NS, KINDS, START_NS, generate
 from tests.analyzers.test_parts import captured
@@ -25,7 +29,7 @@ from tests.analyzers.test_parts import captured
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr("profkit_analyzers.parts.CHUNK", 10)
+    monkeypatch.setattr("profkit_analyzers.engines.parts.CHUNK", 10)
 
 
 @pytest.fixture
@@ -140,8 +144,8 @@ def test_several_processes_are_handed_only_what_is_missing(store, tmp_path, work
 
 
 def test_kept_parts_do_not_all_wait_for_a_missing_one(store, tmp_path, monkeypatch, worked):
-    monkeypatch.setattr("profkit_analyzers.parts.CHUNK", 1)
-    monkeypatch.setattr("profkit_analyzers.cache._BETWEEN", 5)
+    monkeypatch.setattr("profkit_analyzers.engines.parts.CHUNK", 1)
+    monkeypatch.setattr("profkit_analyzers.engines.cache._BETWEEN", 5)
     cache = tmp_path / "cache"
     report_of(store, cache)
     loaded, waiting = [], []
@@ -201,9 +205,21 @@ def test_rules_have_one_identity_in_all_processes(tmp_path):
 def test_other_code_does_not_take_these_parts(store, tmp_path, monkeypatch, worked):
     report_of(store, tmp_path / "cache")
     before = len(worked)
-    monkeypatch.setattr("profkit_analyzers.cache._code", lambda: ("0.1.0", "cpython-311", "other"))
+    monkeypatch.setattr("profkit_analyzers.engines.cache._code", lambda: ("0.1.0", "cpython-311", "other"))
     report_of(store, tmp_path / "cache")
     assert len(worked) == 2 * before
+
+
+def test_all_code_that_makes_parts_tells_them_apart(monkeypatch):
+    read, seen = Path.read_bytes, set()
+
+    def noted(path):
+        seen.add(path)
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", noted)
+    cache._code.__wrapped__()
+    assert {Path(module.__file__) for module in (cache, summary, scene, analyzer, categories)} <= seen
 
 
 @pytest.mark.parametrize(
@@ -250,7 +266,7 @@ def test_no_code_in_a_forged_file_is_run(store, tmp_path, worked):
     forged(paths[0], Evil(os.system, f"touch {marker}"))
     forged(paths[1], Evil(eval, f"open({str(marker)!r}, 'w')"))
     # A dotted name would lead from a module that is known to any other that it imports.
-    forged(paths[2], b"\x80\x04\x8c\x17profkit_analyzers.parts\x8c\x0agc.collect\x93)R.")
+    forged(paths[2], b"\x80\x04\x8c\x1fprofkit_analyzers.engines.parts\x8c\x0agc.collect\x93)R.")
     forged(paths[3], {"a": "part"})
     pickle.loads(zstandard.decompress(paths[0].read_bytes()[16:]))
     assert marker.exists(), "else this shows nothing"
@@ -316,7 +332,8 @@ def test_where_something_was_skipped_nothing_is_kept(store, tmp_path, worked):
 
 SCRIPT = """
 import sys, time
-from profkit_analyzers import ProfileAnalyzer, parts
+from profkit_analyzers import ProfileAnalyzer
+from profkit_analyzers.engines import parts
 from profkit_storage import open_storage
 
 def pause(done, total):

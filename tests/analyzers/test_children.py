@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from profkit_analyzers.attribution import attribute
+from profkit_analyzers.attribution.rulings import attribute
 from profkit_storage import Branch, ChildOperation
 from profkit_storage.categories import default_categories
 

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from profkit_analyzers import DaskCluster, ProfileAnalyzer
-from profkit_analyzers.cluster import ClusterUnavailable
+from profkit_analyzers.engines.cluster import ClusterUnavailable
 from profkit_storage import ConfigurationError, MemoryStorage, open_storage
 
 
@@ -66,7 +66,7 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture
 def store(tmp_path, make_profile, monkeypatch):
-    monkeypatch.setattr("profkit_analyzers.parts.CHUNK", 5)
+    monkeypatch.setattr("profkit_analyzers.engines.parts.CHUNK", 5)
     with open_storage(tmp_path / "store") as storage:
         for number in range(120):
             storage.put(make_profile(operation=f"op{number % 3}", weight=1.0 + number % 2))
@@ -102,7 +102,7 @@ def test_a_cluster_gives_what_one_process_does_also_when_a_worker_dies(cluster, 
 
 
 def test_where_no_scheduler_is_one_line_says_so(store, monkeypatch):
-    monkeypatch.setattr("profkit_analyzers.cluster._PATIENCE", 1)
+    monkeypatch.setattr("profkit_analyzers.engines.cluster._PATIENCE", 1)
     with pytest.raises(ClusterUnavailable, match=r"scheduler at 'tcp://127\.0\.0\.1:9' cannot be used"):
         ProfileAnalyzer(store, engine=DaskCluster("tcp://127.0.0.1:9")).analyze()
 

@@ -7,8 +7,8 @@ import json
 import pytest
 from rich.cells import cell_len
 
+from profkit_analyzers.attribution.explanation import explain
 from profkit_analyzers.cli import main
-from profkit_analyzers.explanation import explain
 from profkit_analyzers.reporters import explanation as page
 from profkit_analyzers.reporters.terminal import Screen
 from profkit_storage import ChildOperation, Sampling, State, Trigger, open_storage

@@ -9,10 +9,10 @@ from itertools import pairwise
 import pytest
 
 from profkit_analyzers import ProfileAnalyzer
-from profkit_analyzers.comparing import Exposure, Named, compare
-from profkit_analyzers.comparison import Pair, Verdict
-from profkit_analyzers.effects import greatest_p
-from profkit_analyzers.sides import ALL, MICRO, Side, Sides
+from profkit_analyzers.changes.comparing import Exposure, Named, compare
+from profkit_analyzers.changes.comparison import Pair, Verdict
+from profkit_analyzers.changes.effects import greatest_p
+from profkit_analyzers.changes.sides import ALL, MICRO, Side, Sides
 from profkit_storage import MemoryStorage
 from profkit_storage.categories import default_categories
 from tests.analyzers.corpus import (

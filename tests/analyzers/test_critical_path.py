@@ -9,7 +9,7 @@ import pytest
 
 from profkit import PerformanceProfiler, Settings
 from profkit_analyzers import ProfileAnalyzer
-from profkit_analyzers.critical_path import critical_branches
+from profkit_analyzers.attribution.critical_path import critical_branches
 from profkit_storage import Branch, open_storage
 
 

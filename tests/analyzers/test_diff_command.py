@@ -84,7 +84,7 @@ def test_versions_and_stores_say_the_same_as_windows(profkit, store, tmp_path):
 
 def test_processes_and_chunks_say_the_same(profkit, store, monkeypatch):
     whole = profkit(*windows(store), "--format", "json", "--workers", 1)[1]
-    monkeypatch.setattr("profkit_analyzers.parts.CHUNK", 40)
+    monkeypatch.setattr("profkit_analyzers.engines.parts.CHUNK", 40)
     assert profkit(*windows(store), "--format", "json", "--workers", 2)[1] == whole
     assert profkit(*windows(store), "--format", "json", "--workers", 1)[1] == whole
 

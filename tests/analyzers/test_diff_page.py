@@ -9,11 +9,11 @@ import pytest
 from playwright.sync_api import expect
 
 from profkit_analyzers import ProfileComparer, Source
+from profkit_analyzers.changes.sides import ALL, Sides
+from profkit_analyzers.pictures.trees import CallTree
 from profkit_analyzers.reporters import comparison_markdown
 from profkit_analyzers.reporters.page import comparison as page
 from profkit_analyzers.reporters.page.difference import difference
-from profkit_analyzers.sides import ALL, Sides
-from profkit_analyzers.trees import CallTree
 from profkit_storage import ChildOperation, Frame, MemoryStorage, Origin, Sampling
 from profkit_storage.categories import default_categories
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from profkit_analyzers import Role, Rule, explain
-from profkit_analyzers.attribution import attribute
+from profkit_analyzers.attribution.rulings import attribute
 from profkit_storage import Branch, ChildOperation, Sample, State
 from profkit_storage.categories import default_categories, load_categories
 from tests.analyzers.profiles import any_profiles

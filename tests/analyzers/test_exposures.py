@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from profkit_analyzers import ProfileComparer, Source
+from profkit_analyzers.changes.comparison import Verdict
 from profkit_analyzers.cli import main
-from profkit_analyzers.comparison import Verdict
 from profkit_storage import Histogram, LocalStorage, ProfileQuery, Rollup, RollupSet
 from profkit_storage.ulid import new_ulid
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from profkit_analyzers.attribution import attribute
-from profkit_analyzers.inflight import InFlight
+from profkit_analyzers.attribution.inflight import InFlight
+from profkit_analyzers.attribution.rulings import attribute
 from profkit_storage import Branch, ChildOperation, State
 from profkit_storage.categories import default_categories
 

@@ -8,7 +8,7 @@ import pytest
 
 from profkit import PerformanceProfiler, Settings
 from profkit_analyzers import ProfileAnalyzer
-from profkit_analyzers.nesting import placed
+from profkit_analyzers.engines.nesting import placed
 from profkit_storage import Enclosing, MemoryStorage, ProfileQuery, open_storage
 
 START = 1_770_000_000_000_000_000
@@ -143,8 +143,8 @@ def test_where_nothing_stands_for_the_outer_one_what_ran_inside_it_counts(operat
 
 
 def test_of_very_many_undecided_ones_the_oldest_are_decided_early(operation, monkeypatch):
-    monkeypatch.setattr("profkit_analyzers.dropped._MAX_UNDECIDED", 1)
-    monkeypatch.setattr("profkit_analyzers.parts.CHUNK", 1)
+    monkeypatch.setattr("profkit_analyzers.engines.dropped._MAX_UNDECIDED", 1)
+    monkeypatch.setattr("profkit_analyzers.engines.parts.CHUNK", 1)
     profiles = [operation("llm", index, 1, index + 100, inside=[index + 1]) for index in range(3)]
     standin = operation("A", 5, 3, 50, weight=2.0)
     assert analyzed(*profiles, standin) == (1, 2 + 6)
@@ -210,7 +210,7 @@ def test_all_come_in_order_and_few_are_held_back(operation):
 
 
 def test_what_is_remembered_is_bounded_and_those_in_flight_go_last(operation, monkeypatch):
-    monkeypatch.setattr("profkit_analyzers.nesting._MAX_OUTER", 10)
+    monkeypatch.setattr("profkit_analyzers.engines.nesting._MAX_OUTER", 10)
     long = operation("A", 0, 1000, 1)
     short = [operation("s", 1 + index, 0.5, index + 2) for index in range(100)]
     inner = operation("b", 500, 2, 500, inside=[1])

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from profkit_analyzers.objectives import Objective, default_objectives, load_objectives, matches
+from profkit_analyzers.slo.objectives import Objective, default_objectives, load_objectives, matches
 from profkit_storage import ConfigurationError
 
 STARTING = Objective(latency_seconds=2.0, latency_share=0.95, availability=0.999, error_rate=0.01)

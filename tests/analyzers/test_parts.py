@@ -16,9 +16,9 @@ import psutil
 import pytest
 
 from profkit_analyzers import InProcess, ProcessPool, ProfileAnalyzer
-from profkit_analyzers.budgets import Budgets
-from profkit_analyzers.engine import WorkersDied
-from profkit_analyzers.parts import Criteria
+from profkit_analyzers.engines.engine import WorkersDied
+from profkit_analyzers.engines.parts import Criteria
+from profkit_analyzers.ranking.budgets import Budgets
 from profkit_storage import (
     ChildOperation,
     ConfigurationError,
@@ -72,18 +72,18 @@ def test_any_cut_gives_the_same_report(make_profile, frames, monkeypatch, seed, 
     query, store = ProfileQuery(operation=operation), MemoryStorage()
     for profile in captured(make_profile, frames, seed):
         store.put(profile)
-    monkeypatch.setattr("profkit_analyzers.parts.CHUNK", 10_000)
+    monkeypatch.setattr("profkit_analyzers.engines.parts.CHUNK", 10_000)
     whole = ProfileAnalyzer(store).analyze(query)
     assert operation or whole.nested, "else this shows little"
     for size in (1, 2, 3, 5, 11, 30):
-        monkeypatch.setattr("profkit_analyzers.parts.CHUNK", size)
+        monkeypatch.setattr("profkit_analyzers.engines.parts.CHUNK", size)
         assert ProfileAnalyzer(store).analyze(query).to_dict() == whole.to_dict()
 
 
 @pytest.mark.parametrize("sparse", [0, 32])
 def test_a_compacted_store_gives_the_same_report(make_profile, frames, monkeypatch, sparse):
     """Its profiles share their frames and nodes; numbered one by one, or all at once."""
-    monkeypatch.setattr("profkit_analyzers.stacks._SPARSE", sparse)
+    monkeypatch.setattr("profkit_analyzers.attribution.stacks._SPARSE", sparse)
     store = MemoryStorage()
     for profile in captured(make_profile, frames, 2):
         store.put(profile)
@@ -113,7 +113,7 @@ def test_what_was_added_to_a_summary_is_let_go(make_profile, frames):
 
 
 def test_several_processes_give_what_one_does(make_profile, frames, tmp_path, monkeypatch):
-    monkeypatch.setattr("profkit_analyzers.parts.CHUNK", 10)
+    monkeypatch.setattr("profkit_analyzers.engines.parts.CHUNK", 10)
     with open_storage(tmp_path) as store:
         entries = [store.put(profile) for profile in captured(make_profile, frames, 1)]
         (store.path / entries[7].key).write_bytes(b"x" * 300)
@@ -128,7 +128,7 @@ def test_several_processes_give_what_one_does(make_profile, frames, tmp_path, mo
 
 
 def test_a_store_in_memory_is_read_where_it_is(make_profile, monkeypatch):
-    monkeypatch.setattr("profkit_analyzers.parts.CHUNK", 1)
+    monkeypatch.setattr("profkit_analyzers.engines.parts.CHUNK", 1)
     store = MemoryStorage()
     for _ in range(3):
         store.put(make_profile())
@@ -136,7 +136,7 @@ def test_a_store_in_memory_is_read_where_it_is(make_profile, monkeypatch):
 
 
 def test_a_killed_process_ends_the_work_with_a_word_about_it(make_profile, tmp_path, monkeypatch):
-    monkeypatch.setattr("profkit_analyzers.parts.CHUNK", 1)
+    monkeypatch.setattr("profkit_analyzers.engines.parts.CHUNK", 1)
     with open_storage(tmp_path) as store:
         for _ in range(300):
             store.put(make_profile())
@@ -153,7 +153,8 @@ def test_a_killed_process_ends_the_work_with_a_word_about_it(make_profile, tmp_p
 
 SCRIPT = """
 import sys, time
-from profkit_analyzers import ProcessPool, ProfileAnalyzer, parts
+from profkit_analyzers import ProcessPool, ProfileAnalyzer
+from profkit_analyzers.engines import parts
 from profkit_storage import open_storage
 
 def pause(done, total):

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profkit_analyzers import ProcessPool, ProfileAnalyzer, trees
-from profkit_analyzers.blame import Blame
-from profkit_analyzers.history import MAX_PERIODS, STEPS, HistorySums
-from profkit_analyzers.ranking import NANO, Summary
-from profkit_analyzers.trees import TreeSums
+from profkit_analyzers import ProcessPool, ProfileAnalyzer
+from profkit_analyzers.attribution.blame import Blame
+from profkit_analyzers.pictures import trees
+from profkit_analyzers.pictures.history import MAX_PERIODS, STEPS, HistorySums
+from profkit_analyzers.pictures.trees import TreeSums
+from profkit_analyzers.ranking.summary import NANO, Summary
 from profkit_storage import MemoryStorage, State, open_storage
 from profkit_storage.categories import default_categories
 
@@ -154,7 +155,7 @@ def test_the_rest_of_a_report_is_the_same_with_pictures_and_without(make_profile
 
 
 def test_several_processes_draw_the_same(make_profile, frames, tmp_path, monkeypatch):
-    monkeypatch.setattr("profkit_analyzers.parts.CHUNK", 10)
+    monkeypatch.setattr("profkit_analyzers.engines.parts.CHUNK", 10)
     with open_storage(tmp_path) as store:
         for profile in made(make_profile, frames, 1, 40):
             store.put(profile)

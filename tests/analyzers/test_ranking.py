@@ -7,10 +7,10 @@ import random
 import pytest
 
 from profkit_analyzers import ProfileAnalyzer
-from profkit_analyzers.budgets import Budgets
-from profkit_analyzers.quantiles import DurationSketch
-from profkit_analyzers.ranking import MICRO, NANO, Summary
-from profkit_analyzers.rows import ranked
+from profkit_analyzers.ranking.budgets import Budgets
+from profkit_analyzers.ranking.quantiles import DurationSketch
+from profkit_analyzers.ranking.rows import ranked
+from profkit_analyzers.ranking.summary import MICRO, NANO, Summary
 from profkit_storage import MemoryStorage
 from profkit_storage.categories import default_categories
 

@@ -10,9 +10,10 @@ from functools import reduce
 
 import pytest
 
-from profkit_analyzers import ProcessPool, ProfileComparer, Source, trees
-from profkit_analyzers.pictures import TwoSides
-from profkit_analyzers.sides import ALL, Sides
+from profkit_analyzers import ProcessPool, ProfileComparer, Source
+from profkit_analyzers.changes.sides import ALL, Sides
+from profkit_analyzers.pictures import trees
+from profkit_analyzers.pictures.pictures import TwoSides
 from profkit_storage import MemoryStorage, State, open_storage
 from profkit_storage.categories import default_categories
 from tests.analyzers.corpus import put_versions
@@ -38,11 +39,11 @@ def test_processes_and_chunks_give_the_same_pictures(make_profile, tmp_path, mon
     with open_storage(tmp_path / "store") as storage:
         put_versions(storage, make_profile)
         whole = ProfileComparer().versions(storage, "1.0", "1.1", pictures=True)
-        monkeypatch.setattr("profkit_analyzers.parts.CHUNK", 70)
+        monkeypatch.setattr("profkit_analyzers.engines.parts.CHUNK", 70)
         for engine in (None, ProcessPool(2)):
             found = ProfileComparer(engine=engine).versions(storage, "1.0", "1.1", pictures=True)
             assert found == whole
-        monkeypatch.setattr("profkit_analyzers.parts.CHUNK", 500)
+        monkeypatch.setattr("profkit_analyzers.engines.parts.CHUNK", 500)
         fewer = ProfileComparer().sources(Source(storage), Source(storage), pictures=True)
     assert fewer.pictures.before == fewer.pictures.after != whole.pictures.before
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profkit_analyzers.levels import Counts, Goal, Verdict, levels
-from profkit_analyzers.objectives import Objective, Objectives
-from profkit_analyzers.service_levels import Span
-from profkit_analyzers.slo import LevelsSummary, service_levels_of
+from profkit_analyzers.slo.evaluation import LevelsSummary, service_levels_of
+from profkit_analyzers.slo.levels import Counts, Goal, Verdict, levels
+from profkit_analyzers.slo.objectives import Objective, Objectives
+from profkit_analyzers.slo.service_levels import Span
 from profkit_storage import Histogram, MemoryStorage, ProfileQuery, Rollup, RollupSet
 from profkit_storage.ulid import new_ulid
 

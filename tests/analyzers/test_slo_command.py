@@ -13,11 +13,11 @@ from rich.cells import cell_len
 
 import profkit as capturing
 from profkit_analyzers.cli import main
-from profkit_analyzers.levels import Counts, levels
-from profkit_analyzers.objectives import Objective, default_objectives, load_objectives
 from profkit_analyzers.reporters.figures import duration
 from profkit_analyzers.reporters.level_figures import budget_left, burn_rate, reached
 from profkit_analyzers.reporters.marked import code
+from profkit_analyzers.slo.levels import Counts, levels
+from profkit_analyzers.slo.objectives import Objective, default_objectives, load_objectives
 from profkit_storage import Histogram, LocalStorage, Rollup, RollupSet
 from profkit_storage.ulid import new_ulid
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from profkit_analyzers import stacks
-from profkit_analyzers.attribution import attribute
+from profkit_analyzers.attribution import stacks
+from profkit_analyzers.attribution.rulings import attribute
+from profkit_analyzers.attribution.stacks import Stacks, known_stacks
 from profkit_analyzers.findings.marks import Traits
-from profkit_analyzers.stacks import Stacks, known_stacks
 from profkit_storage import Node, Profile
 from profkit_storage.categories import CategoryTable, load_categories
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from profkit_analyzers import ProfileComparer
-from profkit_analyzers.changepoints import cuts
+from profkit_analyzers.changes.changepoints import cuts
+from profkit_analyzers.changes.sides import Key
 from profkit_analyzers.reporters import trend_markdown
 from profkit_analyzers.reporters.trend import sparkline
-from profkit_analyzers.sides import Key
 from profkit_storage import ConfigurationError, Frame, MemoryStorage, Origin, open_storage
 from tests.analyzers.corpus import CHAT, CHECKOUT, DAY_NS, KINDS, START_NS, generate
 
@@ -135,7 +135,7 @@ def test_no_name_of_a_trend_becomes_markdown(make_profile):
 
 def test_days_and_processes_add_up_to_the_same(profkit, store, monkeypatch):
     whole = profkit("trend", store, "--format", "json", "--workers", 1)[1]
-    monkeypatch.setattr("profkit_analyzers.parts.CHUNK", 200)
+    monkeypatch.setattr("profkit_analyzers.engines.parts.CHUNK", 200)
     assert profkit("trend", store, "--format", "json", "--workers", 2)[1] == whole
     days = json.loads(profkit("trend", store, "--by", "day", "--format", "json")[1])
     assert days["times"] == DAYS[:2]

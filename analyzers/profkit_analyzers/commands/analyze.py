@@ -7,13 +7,13 @@ import json
 import click
 
 from profkit_analyzers.analyzer import ProfileAnalyzer
-from profkit_analyzers.budgets import Budgets, load_budgets
-from profkit_analyzers.cluster import DaskCluster
 from profkit_analyzers.commands.filters import filter_options, make_query, store_argument
 from profkit_analyzers.commands.output import Output, output_option
 from profkit_analyzers.commands.progress import ProgressBar
 from profkit_analyzers.commands.rules import load_rules, rules_option
-from profkit_analyzers.engine import Engine, ProcessPool
+from profkit_analyzers.engines.cluster import DaskCluster
+from profkit_analyzers.engines.engine import Engine, ProcessPool
+from profkit_analyzers.ranking.budgets import Budgets, load_budgets
 from profkit_analyzers.report import Report
 from profkit_analyzers.reporters import markdown, page, text
 from profkit_analyzers.reporters.figures import by_hand

@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 
 import click
 
+from profkit_analyzers.changes.comparer import ProfileComparer, Source
+from profkit_analyzers.changes.comparison import Comparison
 from profkit_analyzers.commands.filters import filter_options, make_query, parse_time
 from profkit_analyzers.commands.output import Output, output_option
 from profkit_analyzers.commands.progress import ProgressBar
 from profkit_analyzers.commands.rules import load_rules, rules_option
-from profkit_analyzers.comparer import ProfileComparer, Source
-from profkit_analyzers.comparison import Comparison
-from profkit_analyzers.engine import ProcessPool
+from profkit_analyzers.engines.engine import ProcessPool
 from profkit_analyzers.reporters import comparison as text
 from profkit_analyzers.reporters import comparison_markdown as markdown
 from profkit_analyzers.reporters.page import comparison as page

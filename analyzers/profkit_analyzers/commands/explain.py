@@ -6,11 +6,11 @@ import json
 
 import click
 
+from profkit_analyzers.attribution.explanation import explain as explained
 from profkit_analyzers.commands.filters import store_argument
 from profkit_analyzers.commands.lookup import load_profile
 from profkit_analyzers.commands.output import write
 from profkit_analyzers.commands.rules import load_rules, rules_option
-from profkit_analyzers.explanation import explain as explained
 from profkit_analyzers.reporters import explanation as page
 from profkit_analyzers.reporters.terminal import Screen
 

@@ -13,7 +13,7 @@ from profkit_analyzers.commands.lookup import find_profile, load_profile
 from profkit_analyzers.commands.output import write, write_bytes, write_file
 from profkit_analyzers.commands.progress import ProgressBar
 from profkit_analyzers.commands.skipped import Skipped
-from profkit_analyzers.nesting import placed
+from profkit_analyzers.engines.nesting import placed
 from profkit_analyzers.reporters.figures import by_hand, counted, seconds
 from profkit_analyzers.reporters.terminal import printable
 from profkit_storage import (

@@ -9,12 +9,12 @@ import click
 from profkit_analyzers.commands.filters import filter_options, make_query, store_argument
 from profkit_analyzers.commands.output import write
 from profkit_analyzers.commands.progress import ProgressBar
-from profkit_analyzers.objectives import default_objectives, load_objectives
 from profkit_analyzers.reporters import levels, levels_markdown
 from profkit_analyzers.reporters.terminal import Screen
-from profkit_analyzers.service_levels import ServiceLevels, Span
 from profkit_analyzers.skipping import told
-from profkit_analyzers.slo import service_levels_of
+from profkit_analyzers.slo.evaluation import service_levels_of
+from profkit_analyzers.slo.objectives import default_objectives, load_objectives
+from profkit_analyzers.slo.service_levels import ServiceLevels, Span
 from profkit_storage import ProfkitError, open_storage
 
 _BROKEN = 3

@@ -6,15 +6,15 @@ import json
 
 import click
 
+from profkit_analyzers.changes.comparer import ProfileComparer
+from profkit_analyzers.changes.sides import Key
 from profkit_analyzers.commands.filters import filter_options, make_query, store_argument
 from profkit_analyzers.commands.output import Output, output_option
 from profkit_analyzers.commands.progress import ProgressBar
 from profkit_analyzers.commands.rules import load_rules, rules_option
-from profkit_analyzers.comparer import ProfileComparer
-from profkit_analyzers.engine import ProcessPool
+from profkit_analyzers.engines.engine import ProcessPool
 from profkit_analyzers.reporters import trend as text
 from profkit_analyzers.reporters import trend_markdown as markdown
-from profkit_analyzers.sides import Key
 from profkit_analyzers.skipping import told
 from profkit_storage import ProfkitError, open_storage
 

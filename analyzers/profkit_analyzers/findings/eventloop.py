@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from profkit_analyzers.blame import function_name
+from profkit_analyzers.attribution.blame import function_name
 from profkit_analyzers.findings.finding import Evidence, Unit
 from profkit_analyzers.findings.marks import AWAIT, BLOCKING, IMPORT, SLEEP
 from profkit_analyzers.findings.pattern import Found, Pattern, Told, nanoseconds

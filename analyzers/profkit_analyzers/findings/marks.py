@@ -6,7 +6,7 @@ import re
 import threading
 from functools import lru_cache
 
-from profkit_analyzers.stacks import Stacks
+from profkit_analyzers.attribution.stacks import Stacks
 from profkit_storage import Frame, Origin
 from profkit_storage.categories import CategoryTable, Kind, Match
 

@@ -10,9 +10,9 @@ from functools import cached_property
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from profkit_analyzers.blame import CallSite, function_name
+from profkit_analyzers.attribution.blame import CallSite, function_name
+from profkit_analyzers.attribution.stacks import Stacks, known_stacks
 from profkit_analyzers.findings.marks import AWAIT, Traits
-from profkit_analyzers.stacks import Stacks, known_stacks
 from profkit_storage import Frame, Profile, Sample, State
 from profkit_storage.categories import CategoryTable
 

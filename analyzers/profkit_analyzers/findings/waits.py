@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from profkit_analyzers.blame import function_name
+from profkit_analyzers.attribution.blame import function_name
 from profkit_analyzers.findings.finding import Evidence, Unit
 from profkit_analyzers.findings.marks import LOCK, POOL
 from profkit_analyzers.findings.pattern import Found, Pattern, Told, nanoseconds

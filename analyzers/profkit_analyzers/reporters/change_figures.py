@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from profkit_analyzers.bootstrap import Interval
-from profkit_analyzers.comparison import (
+from profkit_analyzers.changes.comparison import (
     BottleneckChange,
     Comparison,
     Decomposition,
@@ -16,7 +16,7 @@ from profkit_analyzers.comparison import (
     SideStats,
     Verdict,
 )
-from profkit_analyzers.effects import Effect
+from profkit_analyzers.changes.effects import Effect
 from profkit_analyzers.reporters.figures import counted, seconds
 from profkit_analyzers.reporters.text import NO_CODE
 

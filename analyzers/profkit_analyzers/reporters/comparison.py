@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from profkit_analyzers.comparison import BottleneckChange, Comparison, OperationChange
+from profkit_analyzers.changes.comparison import BottleneckChange, Comparison, OperationChange
 from profkit_analyzers.reporters import change_figures as figures
 from profkit_analyzers.reporters.columns import Column, in_columns
 from profkit_analyzers.reporters.terminal import Screen, printable, written

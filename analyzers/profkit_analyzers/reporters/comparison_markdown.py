@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from profkit_analyzers.comparison import BottleneckChange, Comparison, OperationChange
+from profkit_analyzers.changes.comparison import BottleneckChange, Comparison, OperationChange
 from profkit_analyzers.reporters import change_figures as figures
 from profkit_analyzers.reporters.marked import as_text, code, table
 

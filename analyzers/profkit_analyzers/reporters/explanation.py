@@ -7,8 +7,8 @@ from itertools import groupby
 
 from rich.text import Text
 
-from profkit_analyzers.attribution import Rule
-from profkit_analyzers.explanation import RULES, Explanation, Role, SampleGroup, Step
+from profkit_analyzers.attribution.explanation import RULES, Explanation, Role, SampleGroup, Step
+from profkit_analyzers.attribution.rulings import Rule
 from profkit_analyzers.reporters.columns import Column, in_columns
 from profkit_analyzers.reporters.figures import counted, seconds, share
 from profkit_analyzers.reporters.terminal import Screen, clipped, printable, written

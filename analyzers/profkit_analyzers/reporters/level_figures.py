@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from profkit_analyzers.levels import Goal, Level, Verdict
 from profkit_analyzers.reporters.figures import counted, duration, share
-from profkit_analyzers.service_levels import OperationLevels, ServiceLevels, Span, WindowLevels
+from profkit_analyzers.slo.levels import Goal, Level, Verdict
+from profkit_analyzers.slo.service_levels import OperationLevels, ServiceLevels, Span, WindowLevels
 from profkit_storage.histogram import MAX_ERROR
 
 VERDICTS = {

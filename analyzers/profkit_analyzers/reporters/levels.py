@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from rich.cells import cell_len
 from rich.text import Text
 
-from profkit_analyzers.levels import Level, Verdict
 from profkit_analyzers.reporters import level_figures as figures
 from profkit_analyzers.reporters.columns import Column, in_columns
 from profkit_analyzers.reporters.figures import counted
 from profkit_analyzers.reporters.terminal import Screen, clipped, printable, written
-from profkit_analyzers.service_levels import OperationLevels, ServiceLevels, Span, moment
+from profkit_analyzers.slo.levels import Level, Verdict
+from profkit_analyzers.slo.service_levels import OperationLevels, ServiceLevels, Span, moment
 
 _WIDE = 150
 _INDENT = 2

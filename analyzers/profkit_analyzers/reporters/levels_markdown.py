@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from profkit_analyzers.reporters import level_figures as figures
 from profkit_analyzers.reporters.figures import counted
 from profkit_analyzers.reporters.marked import code, table
-from profkit_analyzers.service_levels import OperationLevels, ServiceLevels, Span, moment
+from profkit_analyzers.slo.service_levels import OperationLevels, ServiceLevels, Span, moment
 
 _TITLES = (
     "operation", "category", "service", "calls", "objective", "reached", "budget left", "burn rate", "verdict",

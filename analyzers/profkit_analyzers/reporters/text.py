@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from rich.cells import cell_len
 from rich.text import Text
 
-from profkit_analyzers.budgets import Budgets
+from profkit_analyzers.ranking.budgets import Budgets
 from profkit_analyzers.report import Bottleneck, Report
 from profkit_analyzers.reporters import findings
 from profkit_analyzers.reporters.columns import Column, in_columns

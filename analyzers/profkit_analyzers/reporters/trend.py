@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
+from profkit_analyzers.changes.trend import Change, Series, Trend
 from profkit_analyzers.reporters.columns import Column, in_columns
 from profkit_analyzers.reporters.figures import counted
 from profkit_analyzers.reporters.terminal import Screen, printable, written
 from profkit_analyzers.reporters.text import NO_CODE
-from profkit_analyzers.trend import Change, Series, Trend
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _GAP = " "

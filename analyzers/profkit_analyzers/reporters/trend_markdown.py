@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from profkit_analyzers.changes.trend import Series, Trend
 from profkit_analyzers.reporters.figures import counted
 from profkit_analyzers.reporters.marked import as_text, code, table
 from profkit_analyzers.reporters.trend import changes_of, figure, sparkline, summary, what
-from profkit_analyzers.trend import Series, Trend
 
 _COLUMNS = 24
 _GAP = "\N{MIDDLE DOT}"

@@ -6,7 +6,7 @@ import html
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from profkit_analyzers.history import History
+from profkit_analyzers.pictures.history import History
 from profkit_analyzers.reporters.figures import counted
 from profkit_analyzers.reporters.page.columns import Column, Columns, columns_of, span_of
 from profkit_analyzers.reporters.page.ranking import swatch_of

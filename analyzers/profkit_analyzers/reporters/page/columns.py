@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from profkit_analyzers.history import Durations, History
+from profkit_analyzers.pictures.history import Durations, History
 
 MAX_COLUMNS = 72
 """So many that each is some pixels wide on a phone."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from profkit_analyzers.comparison import BottleneckChange, Comparison, OperationChange, SideStats
-from profkit_analyzers.effects import Effect
+from profkit_analyzers.changes.comparison import BottleneckChange, Comparison, OperationChange, SideStats
+from profkit_analyzers.changes.effects import Effect
 from profkit_analyzers.reporters import change_figures as figures
 from profkit_analyzers.reporters.figures import counted
 from profkit_analyzers.reporters.page.command import show_command

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from heapq import nlargest
 
-from profkit_analyzers.trees import CallTree
+from profkit_analyzers.pictures.trees import CallTree
 from profkit_storage import Frame, Origin
 from profkit_storage.formats.boxes import UNOBSERVED
 from profkit_storage.formats.durations import in_seconds

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from profkit_analyzers.comparison import Comparison, OperationChange, Verdict
-from profkit_analyzers.pictures import TwoSides
+from profkit_analyzers.changes.comparison import Comparison, OperationChange, Verdict
+from profkit_analyzers.pictures.pictures import TwoSides
+from profkit_analyzers.pictures.trees import CallTree
 from profkit_analyzers.reporters import change_figures as figures
 from profkit_analyzers.reporters.figures import counted
 from profkit_analyzers.reporters.page.difference import difference
 from profkit_analyzers.reporters.page.room import Room
-from profkit_analyzers.trees import CallTree
 from profkit_storage.formats.names import markup
 
 _ROOM = 2_500_000

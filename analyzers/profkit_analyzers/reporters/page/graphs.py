@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 from typing import NamedTuple
 
+from profkit_analyzers.pictures.trees import CallTree
 from profkit_analyzers.report import Report
 from profkit_analyzers.reporters.figures import counted
 from profkit_analyzers.reporters.page.room import Room
-from profkit_analyzers.trees import CallTree
 from profkit_storage.categories import CategoryTable
 from profkit_storage.formats.boxes import Box, boxes_of
 from profkit_storage.formats.durations import in_seconds

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from profkit_analyzers.blame import Blame
+from profkit_analyzers.attribution.blame import Blame
+from profkit_analyzers.pictures.trees import CallTree
 from profkit_analyzers.report import Bottleneck, Report
 from profkit_analyzers.reporters.figures import counted, share
 from profkit_analyzers.reporters.page.command import show_command
 from profkit_analyzers.reporters.page.listing import Cell, Column, Words, listing, row_of
 from profkit_analyzers.reporters.page.room import Room
 from profkit_analyzers.reporters.text import NO_CODE
-from profkit_analyzers.trees import CallTree
 from profkit_storage.formats.boxes import CATEGORIES
 from profkit_storage.formats.durations import in_seconds
 from profkit_storage.formats.names import markup

@@ -1,0 +1,1 @@
+"""How many calls were good enough: rollups held against objectives."""
