@@ -97,12 +97,12 @@ def make_directories(directory: Path) -> None:
 
 def find_link(root: Path, key: str) -> Path | None:
     """Return the first link on the way from `root`, which may be one itself, down to `key`; None if there is none."""
-    path = root
+    path = os.fspath(root)
     for name in key.split("/"):
-        path = path / name
+        path = os.path.join(path, name)  # noqa: PTH118 - a fifth of the time of a Path, for each part of each key
         try:
             if stat.S_ISLNK(os.lstat(path).st_mode):
-                return path
+                return Path(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
     return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 from profkit_storage.base import ProfileEntry
 from profkit_storage.errors import ConfigurationError
@@ -61,7 +62,12 @@ def hour_prefix(id: str, layout: str = LAYOUT) -> str | None:
 
 def hour_name(start: int) -> str:
     """Return the `date=YYYY-MM-DD/hour=HH` of a time in milliseconds since the epoch, before `MAX_MS`."""
-    moment = _EPOCH + timedelta(milliseconds=start)
+    return _hour_name(start // HOUR_MS)
+
+
+@lru_cache(1024)
+def _hour_name(hour: int) -> str:
+    moment = _EPOCH + timedelta(hours=hour)
     return f"date={moment:%Y-%m-%d}/hour={moment:%H}"
 
 

@@ -15,6 +15,7 @@ from profkit_analyzers.commands.rules import load_rules, rules_option
 from profkit_analyzers.engines.engine import ProcessPool
 from profkit_analyzers.reporters import trend as text
 from profkit_analyzers.reporters import trend_markdown as markdown
+from profkit_analyzers.reporters.page import trend as page
 from profkit_analyzers.skipping import told
 from profkit_storage import ProfkitError, open_storage
 
@@ -38,10 +39,10 @@ class NothingToTell(ProfkitError):
 @rules_option
 @click.option(
     "--format",
-    type=click.Choice(["table", "json", "markdown"]),
+    type=click.Choice(["table", "json", "markdown", "html"]),
     default="table",
     show_default=True,
-    help="markdown: for an issue tracker.",
+    help="markdown: for an issue tracker; html: one page with pictures.",
 )
 @output_option
 def trend(
@@ -78,5 +79,7 @@ def trend(
         target.write(json.dumps(found.to_dict(), indent=2))
     elif format == "markdown":
         target.write(markdown.render(found, store))
+    elif format == "html":
+        target.write(page.render(found, store))
     else:
         target.write(text.render(found, target.screen))

@@ -89,16 +89,26 @@ def figure(series: Series, value: float) -> str:
 
 def sparkline(values: Sequence[float | None], weights: Sequence[float], longest: int = _LONGEST) -> str:
     """Return a block for each value, 0 the lowest and the greatest the highest; neighbours share one in long series."""
-    size = max(1, -(-len(values) // longest))
-    means = [
-        _mean(values[first : first + size], weights[first : first + size])
-        for first in range(0, len(values), size)
-    ]
+    means = grouped(values, weights, longest)
     most = max((mean for mean in means if mean is not None), default=0.0) or 1.0
     return "".join(
         _GAP if mean is None else _BLOCKS[min(len(_BLOCKS) - 1, int(len(_BLOCKS) * mean / most))]
         for mean in means
     )
+
+
+def grouped(values: Sequence[float | None], weights: Sequence[float], longest: int) -> list[float | None]:
+    """Return the weighted means of as many neighbours each that there are at most `longest`."""
+    size = group_size(len(values), longest)
+    return [
+        _mean(values[first : first + size], weights[first : first + size])
+        for first in range(0, len(values), size)
+    ]
+
+
+def group_size(values: int, longest: int) -> int:
+    """Return how many neighbours share a place where there are so many values and at most `longest` places."""
+    return max(1, -(-values // longest))
 
 
 def _mean(values: Sequence[float | None], weights: Sequence[float]) -> float | None:

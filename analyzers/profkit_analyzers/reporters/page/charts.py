@@ -8,28 +8,25 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from profkit_analyzers.pictures.history import History
 from profkit_analyzers.reporters.figures import counted
+from profkit_analyzers.reporters.page.axes import WIDTH, as_table, chart
 from profkit_analyzers.reporters.page.columns import Column, Columns, columns_of, span_of
 from profkit_analyzers.reporters.page.ranking import swatch_of
 from profkit_storage.formats.boxes import UNOBSERVED
 from profkit_storage.formats.durations import in_seconds
 from profkit_storage.formats.flame_svg import figure
 from profkit_storage.formats.names import legible, markup
-from profkit_storage.formats.tables import Cell, table
+from profkit_storage.formats.tables import Cell
 
-_WIDTH = 10_000
 _HEIGHT = 160
-_AXIS = 20
 _CELL = 14
 _MAX_NAMED = 8
 _MAX_ROWS = 30
 _SHADES = 6
-_TICKS = 4
 _OTHERS = "other categories"
 
 _SECTION = """<section class="flame-part" aria-labelledby="{id}-title"><h2 id="{id}-title">{title}</h2>
 <p class="quiet">{reading}</p>
-<div class="chart"><svg class="scale" width="76" height="{height}" aria-hidden="true">{scale}</svg>
-<svg class="plot" width="100%" height="{height}" role="img" aria-label="{label}">{plot}</svg></div>
+{chart}
 {below}</section>"""
 
 
@@ -60,13 +57,14 @@ def _categories(found: Columns) -> str:
         id="time",
         title="Seconds by category over time",
         reading=f"A column is {span_of(found.step)}: the seconds of the slow operations that started in it.",
-        height=_HEIGHT + _AXIS,
-        scale="".join(_marks([(0.0, in_seconds(most)), (0.5, in_seconds(most / 2)), (1.0, "0")], _HEIGHT)),
-        label=html.escape(
-            f"Seconds by category over time, from {_range(found)}. The same is in the table below."
+        chart=chart(
+            f"Seconds by category over time, from {_range(found)}. The same is in the table below.",
+            _HEIGHT,
+            [(0.0, in_seconds(most)), (0.5, in_seconds(most / 2)), (1.0, "0")],
+            _bars(found, names, most),
+            _times(found),
         ),
-        plot=_stretched(_bars(found, names, most), _HEIGHT) + _times(found, _HEIGHT),
-        below=f'<ul class="flame-legend">{legend}</ul>{_as_table(heads, rows)}',
+        below=f'<ul class="flame-legend">{legend}</ul>{as_table(heads, rows)}',
     )
 
 
@@ -93,7 +91,7 @@ def _kind(name: str) -> str:
 
 
 def _bars(found: Columns, names: Sequence[str], most: float) -> Iterator[str]:
-    wide = _WIDTH / len(found.columns)
+    wide = WIDTH / len(found.columns)
     for index, column in enumerate(found.columns):
         bottom = 100.0
         for name, seconds in _folded(_spent(column), names).items():
@@ -137,13 +135,16 @@ def _durations(found: Columns) -> str:
             f"A cell is the operations that started within {span_of(found.step)} and took about that long; the "
             f"stronger its colour, the more, {counted(most, 'operation')} at most."
         ),
-        height=height + _AXIS,
-        scale="".join(_marks(scale, height)),
-        label=html.escape(f"Durations over time, from {_range(found)}. The sums are in the table below."),
-        plot=_stretched(_cells(found, bands, most), height) + _times(found, height),
+        chart=chart(
+            f"Durations over time, from {_range(found)}. The sums are in the table below.",
+            height,
+            scale,
+            _cells(found, bands, most),
+            _times(found),
+        ),
         below=(
             f'<ul class="flame-legend">{shades}<li>operations in a cell</li></ul>'
-            + _as_table((("over", "figure"), ("up to", "figure"), ("operations", "figure")), rows)
+            + as_table((("over", "figure"), ("up to", "figure"), ("operations", "figure")), rows)
         ),
     )
 
@@ -160,7 +161,7 @@ def _bands(found: Columns) -> list[tuple[float, float]]:
 
 
 def _cells(found: Columns, bands: Sequence[tuple[float, float]], most: float) -> Iterator[str]:
-    wide, high = _WIDTH / len(found.columns), 100 / len(bands)
+    wide, high = WIDTH / len(found.columns), 100 / len(bands)
     places = {band: index for index, band in enumerate(bands)}
     for index, column in enumerate(found.columns):
         for band, count in sorted(column.durations.items()):
@@ -193,32 +194,9 @@ def _opacity(shade: int) -> float:
     return round(0.15 + 0.85 * shade / _SHADES, 2)
 
 
-def _stretched(shapes: Iterator[str], height: int) -> str:
-    return (
-        f'<svg width="100%" height="{height}" viewBox="0 0 {_WIDTH} 100" preserveAspectRatio="none">'
-        f"{''.join(shapes)}</svg>"
-    )
-
-
-def _marks(marks: Sequence[tuple[float, str]], height: int) -> Iterator[str]:
-    for place, text in marks:
-        top = min(max(place * height + 4, 11), height - 2)
-        yield f'<text x="70" y="{top:.0f}" text-anchor="end">{text}</text>'
-
-
-def _times(found: Columns, height: int) -> str:
-    """Return some columns' times, below them: the first, and what is a quarter further each."""
-    count = len(found.columns)
-    shown = sorted({round(part * (count - 1) / _TICKS) for part in range(_TICKS + 1)})
-    long = found.step * count > 86_400
-    parts: list[str] = []
-    for place, index in enumerate(shown):
-        left = 100 * index / count
-        text = f"{found.columns[index].start:{'%m-%d %H:%M' if long else '%H:%M:%S'}}"
-        of = ' class="seldom"' if 0 < place < len(shown) - 1 else ""
-        anchor = "end" if left > 90 else "start"
-        parts.append(f'<text{of} x="{left:.2f}%" y="{height + 15}" text-anchor="{anchor}">{text}</text>')
-    return "".join(parts)
+def _times(found: Columns) -> list[str]:
+    long = found.step * len(found.columns) > 86_400
+    return [f"{column.start:{'%m-%d %H:%M' if long else '%H:%M:%S'}}" for column in found.columns]
 
 
 def _moment(column: Column) -> str:
@@ -227,7 +205,3 @@ def _moment(column: Column) -> str:
 
 def _range(found: Columns) -> str:
     return f"{_moment(found.columns[0])} to {_moment(found.columns[-1])} UTC"
-
-
-def _as_table(heads: Sequence[tuple[str, str]], rows: Sequence[Sequence[Cell]]) -> str:
-    return f"<details><summary>The same as a table</summary>{table(heads, rows)}</details>"
