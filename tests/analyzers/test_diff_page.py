@@ -74,7 +74,7 @@ def test_the_flame_graph_has_the_slower_place_and_says_what_is_pointed_at(shown,
     longer = graph.locator(".longer-strong > title, .longer-clear > title").all_text_contents()
     assert any(title.startswith("shop.orders.read: ") for title in longer)
     assert not any("shop.items" in title or "shop.prices" in title for title in longer)
-    expect(graph.locator(".pointed")).to_have_text("Point at a box to see its seconds.")
+    expect(graph.locator(".pointed")).to_contain_text("Point at a box")
     graph.locator(".box", has_text="shop.orders.read").first.hover()
     expect(graph.locator(".pointed")).to_contain_text(re.compile(r"shop\.orders\.read: .* before, .* after"))
     closed = one.locator(".difference-of", has=one.locator("summary b", has_text="chat"))
@@ -82,6 +82,50 @@ def test_the_flame_graph_has_the_slower_place_and_says_what_is_pointed_at(shown,
     closed.locator("summary").click()
     expect(closed.locator("svg")).to_be_visible()
     assert one.locator(".difference-of").count() == 3
+
+
+@pytest.mark.browser
+def test_the_flame_graph_is_gone_through_by_keys(shown, compared):
+    one = shown(rendered(compared))
+    graph = one.locator(".difference-of", has=one.locator("summary b", has_text="checkout"))
+    picture, said = graph.locator("svg"), graph.locator(".pointed")
+    graph.locator("summary").focus()
+    one.keyboard.press("Tab")
+    expect(picture).to_be_focused()
+    names = []
+    for key in (
+        "ArrowDown",
+        "ArrowDown",
+        "ArrowDown",
+        "ArrowRight",
+        "ArrowRight",
+        "ArrowLeft",
+        "ArrowUp",
+        "Home",
+        "ArrowUp",
+    ):
+        one.keyboard.press(key)
+        expect(picture.locator(".current")).to_have_count(1)
+        expect(said).to_have_text(picture.locator(".current title").text_content())
+        names.append(said.text_content().partition(": ")[0])
+    left = {name: box["x"] for name, box in boxes_of(picture)}
+    top = {name: box["y"] for name, box in boxes_of(picture)}
+    root, widest, below, beside, further, back, caller, home, stays = names
+    assert root == "checkout" == home == stays
+    assert (widest, below) != (root, widest)
+    assert top[root] < top[widest] < top[below] == top[beside] == top[further]
+    assert left[below] < left[beside] < left[further]
+    assert (back, caller) == (
+        beside,
+        next(name for name in (widest, *left) if top[name] < top[beside] and left[name] <= left[beside]),
+    )
+
+
+def boxes_of(picture):
+    return [
+        (box.locator("title").text_content().partition(": ")[0], box.locator("rect").bounding_box())
+        for box in picture.locator(".box").all()
+    ]
 
 
 @pytest.mark.browser

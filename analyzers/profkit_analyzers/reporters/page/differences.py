@@ -63,10 +63,10 @@ def _graphs(comparison: Comparison, trees: TwoSides) -> Iterator[str]:
     ]
     for index, change in enumerate(drawn[:_MOST]):
         told = change.verdict is not Verdict.NO_EVIDENCE
-        yield _graph(change, trees, shown=not index or (told and index < _OPEN))
+        yield _graph(change, trees, index, shown=not index or (told and index < _OPEN))
 
 
-def _graph(change: OperationChange, trees: TwoSides, *, shown: bool) -> str:
+def _graph(change: OperationChange, trees: TwoSides, index: int, *, shown: bool) -> str:
     name, seconds = change.operation, change.seconds
     picture = difference(
         trees.before.get(name, _NOTHING),
@@ -85,5 +85,6 @@ def _graph(change: OperationChange, trees: TwoSides, *, shown: bool) -> str:
         f"{figures.exact(seconds.before)} before, {figures.exact(seconds.after)} after: "
         f"{verdict(figures.operation_verdict(change))}</summary>"
         f'{note}<div class="wide">{picture}</div>'
-        '<p class="pointed quiet" data-scripted hidden>Point at a box to see its seconds.</p></details>'
+        f'<p class="pointed quiet" id="pointed-{index}" role="status" data-scripted hidden>'
+        "Point at a box, or go through them with the arrow keys, to see its seconds.</p></details>"
     )
