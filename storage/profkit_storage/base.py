@@ -179,7 +179,8 @@ class ProfileStorage(abc.ABC):
 
     def _attempt(self, entry: ProfileEntry, *, shared: bool) -> _Attempt:
         try:
-            return entry, self.load_entry(entry, shared=shared)
+            # A store of somebody else's may not know of it.
+            return entry, self.load_entry(entry, shared=True) if shared else self.load_entry(entry)
         except StoreUnavailable:
             raise
         except StorageError as error:

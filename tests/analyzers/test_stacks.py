@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import threading
+import weakref
 from typing import Any
 
 import pytest
@@ -71,13 +73,43 @@ def test_tables_of_nodes_are_told_apart_and_let_go(
     make_profile: Any, frames: Any, table: CategoryTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stacks, "_SPARSE", 0)
-    monkeypatch.setattr(stacks, "_SHARED", 2)
+    monkeypatch.setattr(stacks, "_SHARED", 2)  # nodes, of which each has one
     known = Stacks(table)
     for number in range(50):  # the memory of one that is let go may become another's
         profile = make_profile(stacks=[([frames.app(f"app:f{number}")], 1.0)])
         [sample] = profile.samples
         assert known.frames[known.numbers(profile)[sample.node]].qualname == f"f{number}"
     assert len(known._shared) == 2
+
+
+def test_what_numbers_is_let_go_without_the_collector(
+    make_profile: Any, frames: Any, table: CategoryTable
+) -> None:
+    """It pauses while profiles are read, and a table that is given up holds 100,000 stacks."""
+    shared = make_profile(stacks=[([frames.app(f"app:f{number}")], 1.0) for number in range(100)])
+    few = dataclasses.replace(shared, samples=shared.samples[:2])
+    known = Stacks(table)
+    numbers, gone = known.numbers(few), weakref.ref(known)
+    assert numbers[few.samples[0].node] == 0
+    gc.collect()
+    gc.disable()
+    try:
+        del known
+        assert gone() is None
+    finally:
+        gc.enable()
+    with pytest.raises(ReferenceError, match="has to keep what gives them"):
+        numbers[few.samples[1].node]
+
+
+def test_many_nodes_are_not_numbered_for_many_samples(
+    make_profile: Any, frames: Any, table: CategoryTable
+) -> None:
+    shared = make_profile(stacks=[([frames.app(f"app:f{number}")], 0.001) for number in range(6_000)])
+    known = Stacks(table)
+    numbers = known.numbers(dataclasses.replace(shared, samples=shared.samples[:200] * 5))
+    assert len(known) == 0
+    assert numbers[shared.samples[150].node] == 0
 
 
 def test_too_many_are_forgotten_and_the_answer_stays(

@@ -99,6 +99,35 @@ def test_a_long_series_has_several_times_in_a_column(shown):
 
 
 @pytest.mark.browser
+def test_a_share_is_of_all_calls_and_none_is_no_gap(shown):
+    values = tuple(0.0 if n % 2 else 0.01 for n in range(200))
+    slow = tuple(0.0 if n % 2 else 10.0 for n in range(200))
+    share = replace(
+        series(200, change=200, figure="slow", category="", function=""),
+        values=values, operations=slow, calls=tuple(1_000.0 if n % 2 == 0 else 3_000.0 for n in range(200)),
+    )  # fmt: skip
+    one = shown(page.render(trend_of(share, count=200), "a store"))
+    one.get_by_role("button", name="Open all").click()
+    told = one.locator("#evidence-1 .plot .lane title").all_text_contents()
+    # Three in each: 10 and 0 and 10 of 1,000 and 3,000 and 1,000, then 0 and 10 and 0.
+    assert [text.partition(": ")[2] for text in told[:2]] == ["0.40 %", "0.14 %"]
+    short = replace(share, values=values[:3], operations=slow[:3], calls=share.calls[:3])
+    one = shown(page.render(trend_of(short, count=3), "a store"))
+    one.get_by_role("button", name="Open all").click()
+    one.locator("#evidence-1 summary").click()
+    assert one.locator("#evidence-1 table td.figure").all_inner_texts() == ["1.00 %", "0.00 %", "1.00 %"]
+
+
+@pytest.mark.browser
+def test_a_few_times_have_room_on_a_phone(shown):
+    one = shown(
+        page.render(trend_of(series(5, change=9), count=5), "a store"), viewport={"width": 375, "height": 700}
+    )
+    one.get_by_role("button", name="Open all").click()
+    assert one.evaluate("document.documentElement.scrollWidth") <= 375
+
+
+@pytest.mark.browser
 def test_both_themes_a_phone_and_no_scripts(shown, trend):
     looks = []
     for scheme in ("light", "dark"):

@@ -664,6 +664,47 @@ def test_what_is_shared_is_checked_as_well(store, put, compact, scan, table, col
         store.load_entry(entry, shared=True)
 
 
+def test_samples_of_other_profiles_are_refused_however_it_is_read(store, put, make_profile, compact, scan):
+    profile = put()
+    turned = dataclasses.replace(  # its nodes are in no order of use, so the block tells theirs
+        make_profile(start_ns=nanoseconds(NOON) + 1),
+        nodes=(Node(-1, 0, 1), Node(-1, 0, 2)),
+        frames=profile.frames[:1],
+        samples=(Sample(1, 1.0),),
+        branches=(),
+        children=(),
+        sampling=Sampling(unobserved=0.5),
+        wall=1.5,
+    )
+    store.put(turned)
+    compact()
+    assert store.load(turned.id) == turned
+    used = {
+        entry.id: {sample.node for sample in found.samples}
+        for entry, found in store.load_many(scan(store), shared=True)
+    }
+    foreign = max(used[profile.id])
+
+    def swap(table):
+        mask = pl.col("node").is_in(list(used[turned.id]))
+        return table.with_columns(
+            node=pl.when(mask).then(pl.lit(foreign, pl.UInt32)).otherwise(pl.col("node"))
+        )
+
+    with_table(store, "samples", swap)
+    fresh = ObjectStorage(store.objects)
+    entry = next(entry for entry in scan(fresh) if entry.id == turned.id)
+    for shared in (False, True):
+        with pytest.raises(CorruptProfile):
+            fresh.load_entry(entry, shared=shared)
+
+
+def test_sums_of_lengths_do_not_begin_anew_at_four_thousand_million():
+    found = pl.DataFrame({"text": [2**31, 2**31]}, schema={"text": pl.UInt32})
+    with pytest.raises(ValueError, match=r"4294967296 bytes in samples\.text at once"):
+        reading._check_sums("samples", found, {"text": pl.col("text")}, 100, "bytes")
+
+
 def test_texts_that_take_no_room_in_a_table_but_much_in_memory(store, put, compact, scan, monkeypatch):
     profile = put()
     compact()

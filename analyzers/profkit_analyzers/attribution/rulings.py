@@ -147,7 +147,7 @@ class Blamer:
         self._profile = profile
         self._table = table
         self._operation = table.category(profile.category)
-        stacks = known_stacks(table)
+        self._stacks = stacks = known_stacks(table)
         self._numbers = stacks.numbers(profile)
         self._verdicts = stacks.verdicts
         self._known = _rulings.setdefault(stacks, _Rulings())
@@ -187,8 +187,9 @@ class Blamer:
         verdict = self._verdict(node)
         near = verdict.near
         found = Ruling(_made(near.category, near.name, verdict), Rule.LIBRARY, near) if near else None
-        self._known.near[self._numbers[node]] = found
-        return found
+        return self._known.near.setdefault(
+            self._numbers[node], found
+        )  # one for all threads, by which it is summed
 
     def _verdict(self, node: int) -> Verdict:
         return self._verdicts[self._numbers[node]]
@@ -229,7 +230,7 @@ class Blamer:
         key = self._numbers[node], self._profile.category
         found = self._known.plain.get(key)
         if found is None:
-            found = self._known.plain[key] = self._beyond(node, ())
+            found = self._known.plain.setdefault(key, self._beyond(node, ()))
         return found
 
     def _by_children(

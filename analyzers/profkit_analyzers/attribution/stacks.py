@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import OrderedDict
 from functools import lru_cache
 from typing import NamedTuple, Protocol
@@ -17,8 +18,10 @@ _MOST = 100_000
 """Stacks that are remembered, of all profiles: some 50 MB."""
 _SPARSE = 32
 """Nodes for each sample from which a profile is taken to use few of them: those of a block are of all its profiles."""
-_SHARED = 16
-"""Tables of nodes whose numbers are remembered: an hour has a block for each service, and they are read in turns."""
+_LARGE = 5_000
+"""Nodes from which a profile is taken to use few of them, whatever its samples."""
+_SHARED = 500_000
+"""Nodes of tables whose numbers are remembered: an hour has a block for each service, and they are read in turns."""
 
 
 class Owner(NamedTuple):
@@ -69,11 +72,14 @@ class _AskedFor(dict[int, int]):
 
     def __init__(self, stacks: Stacks, profile: Profile) -> None:
         super().__init__()
-        self.stacks = stacks
+        self.stacks = weakref.ref(stacks)  # which has this one, and is to go without Python's collector
         self.nodes = profile.nodes
         self.frames = profile.frames
 
     def __missing__(self, node: int) -> int:
+        stacks = self.stacks()
+        if stacks is None:
+            raise ReferenceError("whoever asks for numbers has to keep what gives them")
         path: list[int] = []
         while node >= 0 and node not in self:
             path.append(node)
@@ -81,7 +87,7 @@ class _AskedFor(dict[int, int]):
         number = self[node] if node >= 0 else _NO_CALLER
         for below in reversed(path):
             _, frame, line = self.nodes[below]
-            number = self[below] = self.stacks.number(number, self.frames[frame], line)
+            number = self[below] = stacks.number(number, self.frames[frame], line)
         return number
 
 
@@ -116,7 +122,7 @@ class Stacks:
         last, numbers = self._last
         if last is profile:
             return numbers
-        if len(profile.nodes) > _SPARSE * len(profile.samples):
+        if len(profile.nodes) > min(_SPARSE * len(profile.samples), _LARGE):
             numbers = self._asked_for(profile)
         else:
             numbers = self._every(profile)
@@ -141,10 +147,13 @@ class Stacks:
             found = self._shared.get(place)
             if found is None or found.nodes is not profile.nodes or found.frames is not profile.frames:
                 found = self._shared[place] = _AskedFor(self, profile)
-                if len(self._shared) > _SHARED:
+                while len(self._shared) > 1 and self._nodes_shared() > _SHARED:
                     self._shared.popitem(last=False)
             self._shared.move_to_end(place)
         return found
+
+    def _nodes_shared(self) -> int:
+        return sum(len(found.nodes) for found in self._shared.values())
 
     def number(self, caller: int, frame: Frame, line: int) -> int:
         """Return the number of the stack of a `frame` at `line` that the stack `caller` called, -1 if none did."""

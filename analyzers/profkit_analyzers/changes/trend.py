@@ -43,7 +43,7 @@ class Series:
     """One figure over time, None where there is nothing to tell it from.
 
     `figure` is "seconds" (per slow operation) or "slow" (slow operations per call); the place is "" for the operation
-    as a whole. `operations` are the slow ones of each time.
+    as a whole. `operations` are the slow ones of each time, `calls` those that "slow" is a share of.
     """
 
     figure: str
@@ -54,6 +54,12 @@ class Series:
     operations: tuple[float, ...]
     values: tuple[float | None, ...]
     changes: tuple[Change, ...] = ()
+    calls: tuple[float, ...] = ()
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """What each value is the mean, or the share, of: neighbours are put together by it."""
+        return self.calls or self.operations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +138,8 @@ def _of_operations(
         called = tuple(calls.get(time, {}).get(name, 0.0) for time in times)
         if any(called):
             shares = tuple(count / base if base else None for count, base in zip(counts, called, strict=True))
-            yield Series(figure="slow", operation=name, operations=counts, values=shares), called
+            slow = Series(figure="slow", operation=name, operations=counts, values=shares, calls=called)
+            yield slow, called
 
 
 def _of_places(sides: Mapping[str, Side], times: tuple[str, ...], top: int) -> Iterator[_Weighted]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from profkit_analyzers.findings.finding import Evidence, Unit
-from profkit_analyzers.findings.marks import DATABASE, QUERY
+from profkit_analyzers.findings.marks import BATCH, DATABASE, QUERY
 from profkit_analyzers.findings.pattern import Found, Pattern, Told
 from profkit_analyzers.findings.scene import Scene
 from profkit_analyzers.findings.tally import Sight
@@ -113,18 +113,19 @@ def _covered(scene: Scene) -> set[int]:
     One call of an ORM is several stacks, of which some are below the driver's call and some beside it. Of the driver's
     own call all are below it.
     """
-    queries = scene.queries
     found: set[int] = set()
-    for query in {queries[stack] for stack in scene.stacks}:
+    for query in {_query(scene, stack) for stack in set(scene.stacks)}:
         above = query
-        while above >= 0 and (above := _query_above(scene, above)) >= 0 and above not in found:
+        while above >= 0 and (above := _query(scene, scene.caller(above))) >= 0 and above not in found:
             found.add(above)
     return found
 
 
-def _query_above(scene: Scene, query: int) -> int:
-    caller = scene.caller(query)
-    return scene.queries[caller] if caller >= 0 else -1
+def _query(scene: Scene, stack: int) -> int:
+    """Return the innermost query at or above a stack: of what is sent with many others, the one around these."""
+    while stack >= 0 and scene.near[stack] & BATCH:
+        stack = scene.caller(stack)
+    return scene.queries[stack] if stack >= 0 else -1
 
 
 def _told(found: Found, what: str, advice: str) -> Told:

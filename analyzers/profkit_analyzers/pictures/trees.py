@@ -137,11 +137,10 @@ class TreeSums:
 
     def add(self, profile: Profile, stacks: Stacks, weight: int) -> None:
         """Add a profile's stacks; `weight` is in millionths of an operation."""
-        frames = [_function(frame) for frame in profile.frames]
         root = self._place(-1, profile.operation)
         places: dict[int, int] = {-1: root}
         for (node, state, blame), seconds in stacks.items():
-            above = self._node(profile, node, frames, places)
+            above = self._node(profile, node, places)
             at = self._place(above, Leaf(state, blame))
             self._spent[at] = self._spent.get(at, 0) + weight * round(seconds * _NANO) // _MICRO
         self._bound(MAX_ENTRIES * 3 // 2)
@@ -181,14 +180,14 @@ class TreeSums:
         """Return what entries are kept by, the smallest first: the same in whatever order they came."""
         return self._depths[index], self._digests[index]
 
-    def _node(self, profile: Profile, node: int, frames: list[Frame], places: dict[int, int]) -> int:
+    def _node(self, profile: Profile, node: int, places: dict[int, int]) -> int:
         way: list[int] = []
         while node not in places:
             way.append(node)
             node = profile.nodes[node].parent
         at = places[node]
         for one in reversed(way):
-            at = places[one] = self._place(at, frames[profile.nodes[one].frame])
+            at = places[one] = self._place(at, _function(profile.frames[profile.nodes[one].frame]))
         return at
 
     def _place(self, above: int, label: _Label) -> int:

@@ -63,7 +63,7 @@ def changes_of(trend: Trend) -> list[tuple[Series, Change]]:
 
 def _row(series: Series) -> list[str]:
     changes = str(len(series.changes)) if series.changes else ""
-    line = sparkline(series.values, series.operations)
+    line = sparkline(series.values, series.weights)
     return [series.operation, what(series), *summary(series), line, changes]
 
 

@@ -52,7 +52,7 @@ def _lines(trend: Trend, store: str) -> Iterator[str]:
 
 def _row(series: Series) -> list[str]:
     first, last, most = summary(series)
-    line = sparkline(series.values, series.operations, _COLUMNS).replace(" ", _GAP)
+    line = sparkline(series.values, series.weights, _COLUMNS).replace(" ", _GAP)
     changes = str(len(series.changes)) if series.changes else ""
     return [
         code(series.operation, cell=True),

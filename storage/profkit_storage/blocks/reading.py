@@ -39,6 +39,9 @@ _BLOCKS = 256 * 1024 * 1024
 _LEAST = 4 * 1024 * 1024
 """What a block takes besides, its symbols above all: so no more than 64 are kept."""
 
+_ROW = 200
+"""Bytes of a frame or a node once it is read."""
+
 _CHUNKS = 32
 _LONG = {"profiles": ("samples", "branches", "children", "enclosing"), "sets": ("rollups",)}
 _NOT_NEEDED = frozenset({"block", "profile", "set", "child"})
@@ -114,8 +117,10 @@ class Block:
             name for name in TABLES if name in {self._main, *_LONG[self._main]} or self._has_symbols(name)
         ]
         self._tables = {name: _read(objects, manifest, name) for name in names}
-        self.size = sum(map(len, self._tables.values()))
-        """Bytes of its tables."""
+        self.size = sum(map(len, self._tables.values())) + sum(
+            _ROW * self._manifest.tables[name].rows for name in names if self._has_symbols(name)
+        )
+        """Bytes of its tables, and of what is made of frames and nodes."""
         self._chunks = Chunks(1) if chunks is None else chunks
         self._starts = self._guarded(self._find_starts)
         self._symbols = Recent[None, tuple[Table, Table]](1)
@@ -165,6 +170,8 @@ class Block:
 
     def _with_tree(self, row: int) -> tuple[Document, Tree]:
         scalars, parts = self._rows(row)
+        if scalars["node_order"] is not None:
+            _check_own(parts["samples"], Order(scalars["node_order"], scalars["frame_order"]))
         return _without_tree(scalars, parts), self._trees.get(None, self._read_tree)
 
     def _rows(self, row: int) -> tuple[dict[str, Any], dict[str, Table]]:
@@ -204,7 +211,7 @@ class Block:
         }
 
     def _read_tree(self) -> Tree:
-        nodes, frames = self._symbols.get(None, self._read_symbols)
+        nodes, frames = self._read_symbols()
         return tree_from_document(
             {"frames": _picked(frames, Frame._fields), "nodes": _picked(nodes, Node._fields)}
         )
@@ -258,7 +265,7 @@ def _check_sums(
 ) -> None:
     # All in one query: each takes a millisecond, whatever it is asked for.
     sums = (
-        found.select(**{name: column.sum() for name, column in columns.items()})
+        found.select(**{name: column.cast(pl.UInt64).sum() for name, column in columns.items()})
         if columns
         else pl.DataFrame()
     )
@@ -289,6 +296,14 @@ def _order(row: dict[str, Any], samples: Table, nodes: Table) -> Order:
     if row["node_order"] is not None:
         return Order(row["node_order"], row["frame_order"])
     return first_uses(samples["node"], samples["holder"], nodes["parent"], nodes["frame"])
+
+
+def _check_own(samples: Table, order: Order) -> None:
+    """Refuse samples at nodes, or holders, of other profiles."""
+    if not {*order.nodes}.issuperset(samples["node"]) or not {-1, *order.frames}.issuperset(
+        samples["holder"]
+    ):
+        raise ValueError("a sample is at a node, or held by a frame, that its profile has not")
 
 
 def _without_tree(row: dict[str, Any], parts: Mapping[str, Table]) -> Document:

@@ -177,3 +177,19 @@ def test_every_pattern_and_what_a_finding_holds_is_in_the_document():
     assert all(f"`{unit.value}`" in text for unit in Unit)
     assert told["seconds"] == pytest.approx(2.0)
     assert told["exemplars"] == list(found.exemplars)
+
+
+@pytest.mark.parametrize("batched", [True, False])
+def test_what_an_orm_does_around_a_batch_is_no_query_of_its_own(batched: bool) -> None:
+    """Only the stacks that end in the batch have the driver's call in them: none is counted beside it."""
+    engine = "sqlalchemy.engine.base:Connection"
+    execute = FRAMES.lib(f"{engine}.execute", "SQLAlchemy")
+    context = FRAMES.lib(f"{engine}._execute_context", "SQLAlchemy")
+    compiler = FRAMES.lib("sqlalchemy.sql.compiler:SQLCompiler.process", "SQLAlchemy")
+    sends = FRAMES.lib(
+        f"sqlalchemy.engine.default:DefaultDialect.do_execute{'many' if batched else ''}", "SQLAlchemy"
+    )
+    stacks = [([HANDLER, execute, compiler], 0.05), ([HANDLER, execute, context, sends], 0.05)] * 12
+    found = Findings()
+    found.see(build_profile(stacks=stacks, states=[State.RUNNING] * 24, children=()), default_categories())
+    assert ("n_plus_one_query" in {finding.pattern for finding in found.results()}) is not batched

@@ -57,5 +57,5 @@ def _times(times: Sequence[str], height: int) -> Iterator[str]:
     for place, index in enumerate(shown):
         left = 100 * index / count
         of = ' class="seldom"' if 0 < place < len(shown) - 1 else ""
-        anchor = "end" if left > 90 else "start"
+        anchor = "end" if place and place == len(shown) - 1 else "start"
         yield f'<text{of} x="{left:.2f}%" y="{height + 15}" text-anchor="{anchor}">{times[index]}</text>'

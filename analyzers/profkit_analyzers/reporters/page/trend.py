@@ -54,13 +54,14 @@ def _head(trend: Trend) -> str:
 
 def _changes(trend: Trend) -> str:
     found, room = changes_of(trend), Room(_LITTLE_ROOM)
-    rows: list[list[tables.Cell]] = []
+    rows: list[list[str]] = []
     for series, change in found:
         name = f"{verdict(str(change.verdict))} <b>{markup(series.operation)}</b> {_what(series)}"
         before, after = figure(series, change.before), figure(series, change.after)
-        if not room.take(name):
+        row = [change.at, name, before, after, f"{change.p:.2g}"]
+        if not room.take(*row):
             break
-        rows.append([change.at, name, before, after, f"{change.p:.2g}"])
+        rows.append(row)
     left = len(found) - len(rows)
     more = f'<p class="quiet">and {counted(left, "change")} more</p>' if left else ""
     table = tables.table(_CHANGES, rows) if rows else "<p>No change that is more than chance.</p>"
@@ -97,7 +98,7 @@ def _series(trend: Trend) -> str:
 def _row(rank: int, series: Series, times: Sequence[str]) -> str:
     known = [value for value in series.values if value is not None]
     order = (known[0], known[-1], max(known)) if known else (0.0, 0.0, 0.0)
-    columns = grouped(series.values, series.operations, _LONGEST)
+    columns = grouped(series.values, series.weights, _LONGEST)
     kind = swatch_of(series.category) if series.category else "heat"
     small = f'<div class="spark" aria-hidden="true">{stretched(_shapes(series, columns, times, kind), _SMALL)}</div>'
     category = f'<span class="swatch {kind}"></span>{markup(series.category)}' if series.category else ""
