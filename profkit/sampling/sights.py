@@ -160,7 +160,8 @@ def look(operation: Operation, recording: Recording, view: View) -> Callable[[],
     if operation.task is not None:
         use = operation.thread.use  # written out: a call less for each of thousands of suspended operations
         recording.loop_to = use if use.tick == view.tick else view.loop_use(operation.thread)
-        if recording.loop_from is None:
+        # Read before a pause, if one came in between: what ran meanwhile would be taken for the operation's.
+        if recording.loop_from is None and operation.paused <= view.now:
             recording.loop_from = recording.loop_to
     if not operation.branches:
         if _goes_on(operation, recording, view):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from profkit.recorder.strands import strands_of
+from profkit.sampling import sights
 from profkit.sampling.branches import Branch
 from profkit.sampling.calltree import MAX_DEPTH, CallTree
 from profkit.sampling.codes import OFFSET_BITS, CodeTable
@@ -18,6 +21,7 @@ from profkit.sampling.inference import with_unseen_running, with_unseen_steps
 from profkit.sampling.recording import Recording
 from profkit.sampling.threads import LoopUse
 from profkit.sampling.timeline import HELD, NOBODY, RUNNING, STARVED, SUSPENDED, WAITING, Span
+from profkit.sampling.view import View
 
 STATES = [RUNNING, WAITING, SUSPENDED, STARVED, HELD]
 LOOKS = st.lists(
@@ -300,6 +304,30 @@ def test_what_a_loop_ran_while_the_operation_stood_still_is_not_its_own() -> Non
         recording.loop_to = LoopUse(2, 0.0, 0.0, ran, running)
         recording.loop_from = recording.loop_from or recording.loop_to
     assert recording.loop_seconds == pytest.approx((0.3, 0.7))
+
+
+def test_a_look_that_met_a_pause_does_not_begin_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sights, "see", lambda *_: sights.Sight(None, WAITING))
+    recording = Recording(CallTree(CodeTable()), 0.0, 1000, 0.0)
+    thread = SimpleNamespace(use=LoopUse(0, 0.0, 0.0, 0.0, 0.0))
+    operation: Any = SimpleNamespace(task=object, thread=thread, branches=None, paused=0.0)
+
+    class Meeting(View):
+        """Its clock is read, and the generator pauses and goes on before that is noted."""
+
+        def loop_use(self, thread: object) -> LoopUse:
+            operation.paused = time.perf_counter()
+            recording.move(0.0)
+            return LoopUse(self.tick, self.now, 0.0, 1.0, 1.0)
+
+    class After(View):
+        def loop_use(self, thread: object) -> LoopUse:
+            return LoopUse(self.tick, self.now, 0.0, 5.0 + self.tick, 5.0)
+
+    sights.look(operation, recording, Meeting(CodeTable(), 1, took_gil=None))
+    for tick in (2, 3):
+        sights.look(operation, recording, After(CodeTable(), tick, took_gil=None))
+    assert recording.loop_seconds == (0.0, 1.0)
 
 
 def test_what_is_inferred_does_not_pass_the_bound(captured: Any) -> None:
