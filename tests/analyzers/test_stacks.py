@@ -80,6 +80,8 @@ def test_tables_of_nodes_are_told_apart_and_let_go(
         [sample] = profile.samples
         assert known.frames[known.numbers(profile)[sample.node]].qualname == f"f{number}"
     assert len(known._shared) == 2
+    other = dataclasses.replace(profile, frames=(frames.app("app:other"),))
+    assert known.frames[known.numbers(other)[0]].qualname == "other"
 
 
 def test_what_numbers_is_let_go_without_the_collector(

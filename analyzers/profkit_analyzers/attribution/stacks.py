@@ -109,7 +109,7 @@ class Stacks:
         self._known_frames: dict[Frame, int] = {}
         self._numbers: dict[tuple[int, int, int], int] = {}
         self._last: tuple[Profile | None, Numbers] = None, []
-        self._shared: OrderedDict[int, _AskedFor] = OrderedDict()
+        self._shared: OrderedDict[tuple[int, int], _AskedFor] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -143,9 +143,9 @@ class Stacks:
 
     def _asked_for(self, profile: Profile) -> _AskedFor:
         with self._lock:
-            place = id(profile.nodes)  # which `found` keeps from becoming another's
+            place = id(profile.nodes), id(profile.frames)  # which `found` keeps from becoming others'
             found = self._shared.get(place)
-            if found is None or found.nodes is not profile.nodes or found.frames is not profile.frames:
+            if found is None:
                 found = self._shared[place] = _AskedFor(self, profile)
                 while len(self._shared) > 1 and self._nodes_shared() > _SHARED:
                     self._shared.popitem(last=False)
