@@ -1,9 +1,10 @@
 "use strict";
-// Says below a difference flame graph what is pointed at, or gone to by arrow keys: many boxes are too narrow for their names.
+// Says below a difference flame graph what is pointed at, or gone to by arrow keys: many boxes are too narrow for
+// their names.
 (() => {
   // By key, the box that one goes to from another: callers are above what they call, the widest of a row on the left.
   const WAYS = {
-    ArrowUp: (boxes, from) => last(boxes.filter((box) => box.top < from.top && box.left <= from.left && from.left < box.right), "top"),
+    ArrowUp: (boxes, from) => last(boxes.filter((box) => box.top < from.top && holds(box, from)), "top"),
     ArrowDown: (boxes, from) => first(below(boxes, from), "left"),
     ArrowRight: (boxes, from) => first(boxes.filter((box) => box.top === from.top && box.left > from.left), "left"),
     ArrowLeft: (boxes, from) => last(boxes.filter((box) => box.top === from.top && box.left < from.left), "left"),
@@ -12,7 +13,11 @@
 
   function below(boxes, from) {
     const next = first(boxes.filter((box) => box.top > from.top), "top");
-    return boxes.filter((box) => next && box.top === next.top && from.left <= box.left && box.left < from.right);
+    return boxes.filter((box) => next && box.top === next.top && holds(from, box));
+  }
+
+  function holds(outer, inner) {
+    return outer.left <= inner.left && inner.left < outer.right;
   }
 
   function first(boxes, by) {
