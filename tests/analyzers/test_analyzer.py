@@ -42,7 +42,9 @@ def test_only_slow_operations_are_ranked_and_the_others_are_not_even_opened(stor
         store.put(make_profile(trigger=trigger, weight=0.0))
     opened = []
     load = store.load_entry
-    monkeypatch.setattr(store, "load_entry", lambda entry: opened.append(entry.id) or load(entry))
+    monkeypatch.setattr(
+        store, "load_entry", lambda entry, **how: opened.append(entry.id) or load(entry, **how)
+    )
     report = ProfileAnalyzer(store).analyze()
     assert (report.profiles, report.not_ranked) == (1, 4)
     assert opened == [slow.id]

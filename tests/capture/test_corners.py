@@ -101,7 +101,11 @@ def test_thousands_of_pending_tasks_cost_their_starter_little(captured: Any) -> 
             await asyncio.gather(*tasks)
         return spent / bare
 
-    assert asyncio.run(main()) < 12, "it was 50: each new one cost more with every one before it"
+    gc.disable()  # a collection of all that 5,000 tests left takes longer than what is measured
+    try:
+        assert asyncio.run(main()) < 12, "it was 50: each new one cost more with every one before it"
+    finally:
+        gc.enable()
     assert len(captured.one().branches) <= 1_001
 
 

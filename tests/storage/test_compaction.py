@@ -883,11 +883,11 @@ def test_a_block_that_is_gone_since_it_was_listed_is_looked_for_once_more(store,
     [entry] = store.scan()
     read, asked = store.blocks.profile, []
 
-    def gone_at_first(place):
+    def gone_at_first(place, **how):
         asked.append(place)
         if len(asked) == 1:
             raise ProfileNotFound("its block is gone")
-        return read(place)
+        return read(place, **how)
 
     monkeypatch.setattr(store.blocks, "profile", gone_at_first)
     assert store.load_entry(entry) == profile
