@@ -33,7 +33,7 @@ from profkit_storage import (
     Status,
     Trigger,
 )
-from profkit_storage.blocks import reading, working
+from profkit_storage.blocks import bounds, reading, working
 from profkit_storage.blocks.compaction import Compaction
 from profkit_storage.blocks.layout import grouped
 from profkit_storage.blocks.making import BlockMaker
@@ -702,13 +702,13 @@ def test_samples_of_other_profiles_are_refused_however_it_is_read(store, put, ma
 def test_sums_of_lengths_do_not_begin_anew_at_four_thousand_million():
     found = pl.DataFrame({"text": [2**31, 2**31]}, schema={"text": pl.UInt32})
     with pytest.raises(ValueError, match=r"4294967296 bytes in samples\.text at once"):
-        reading._check_sums("samples", found, {"text": pl.col("text")}, 100, "bytes")
+        bounds.check_sums("samples", found, {"text": pl.col("text")}, 100, "bytes")
 
 
 def test_texts_that_take_no_room_in_a_table_but_much_in_memory(store, put, compact, scan, monkeypatch):
     profile = put()
     compact()
-    monkeypatch.setattr(reading, "_MAX_TEXT", 1_000_000)
+    monkeypatch.setattr(bounds, "MAX_TEXT", 1_000_000)
     written = with_table(store, "profiles", lambda table: table.with_columns(version=pl.lit("x" * 1_000_001)))
     assert len(written) < 20_000
     assert [entry.id for entry in scan(store)] == [profile.id]

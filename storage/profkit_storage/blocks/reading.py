@@ -13,25 +13,16 @@ import orjson
 import polars as pl
 
 from profkit_storage import rollup
+from profkit_storage.blocks.bounds import CHUNK, MAX_ROWS, check_amounts
 from profkit_storage.blocks.layout import BLOCK_LAYOUT, PROFILES, table_key
 from profkit_storage.blocks.manifest import Manifest, TableFile, digest
 from profkit_storage.blocks.recent import Recent
 from profkit_storage.blocks.schema import TABLES
 from profkit_storage.blocks.symbols import Order, first_uses
-from profkit_storage.codec import MAX_DOCUMENT
 from profkit_storage.document import SAMPLING, SCALARS, Document, Table, Tree, tree_from_document
 from profkit_storage.errors import CorruptProfile, ProfileNotFound
 from profkit_storage.objects import ObjectStore
 from profkit_storage.profile import Branch, ChildOperation, Enclosing, Frame, Node, Sample
-
-CHUNK = 128
-"""Documents whose rows are read together: one alone takes about as long as so many."""
-
-_MAX_ROWS = 20_000_000
-"""Of a table that are read at once: a few bytes of Parquet may stand for any number of equal ones."""
-
-_MAX_TEXT = CHUNK * MAX_DOCUMENT
-"""Bytes of texts that are read at once, for the same reason: no document is longer."""
 
 _BLOCKS = 256 * 1024 * 1024
 """Bytes of tables that stay in memory: an hour has a block for each service, and a scan goes from one to another."""
@@ -230,8 +221,8 @@ class Block:
         chosen = names or _NEEDED[table]
         if last <= first:
             return {name: [] for name in chosen}
-        if last - first > _MAX_ROWS:
-            raise ValueError(f"{last - first} rows of {table} at once, allowed are {_MAX_ROWS}")
+        if last - first > MAX_ROWS:
+            raise ValueError(f"{last - first} rows of {table} at once, allowed are {MAX_ROWS}")
         scanned = pl.scan_parquet(io.BytesIO(self._tables[table]))
         # Polars names NumPy in the types of what it selects, which need not be installed.
         some = scanned.select(chosen)  # pyright: ignore[reportUnknownMemberType]
@@ -241,38 +232,8 @@ class Block:
         for name, kind in found.schema.items():
             if kind != wanted[name]:
                 raise ValueError(f"{table}.{name} is {kind}")
-        _check_amounts(table, found)
+        check_amounts(table, found)
         return {name: found[name].to_list() for name in found.columns}
-
-
-def _check_amounts(table: str, found: pl.DataFrame) -> None:
-    """Refuse lists and texts that are too long in all; repeated ones take next to no room until they are Python's."""
-    lists = [name for name, kind in found.schema.items() if isinstance(kind, pl.List)]
-    _check_sums(table, found, {name: pl.col(name).list.len() for name in lists}, _MAX_ROWS, "values")
-    texts = {name: pl.col(name) for name, kind in found.schema.items() if kind == pl.String}
-    texts |= {name: pl.col(name).explode() for name in lists if found.schema[name] == pl.List(pl.String)}
-    _check_sums(
-        table,
-        found,
-        {name: column.str.len_bytes() for name, column in texts.items()},
-        _MAX_TEXT,
-        "bytes of texts",
-    )
-
-
-def _check_sums(
-    table: str, found: pl.DataFrame, columns: Mapping[str, pl.Expr], most: int, what: str
-) -> None:
-    # All in one query: each takes a millisecond, whatever it is asked for.
-    sums = (
-        found.select(**{name: column.cast(pl.UInt64).sum() for name, column in columns.items()})
-        if columns
-        else pl.DataFrame()
-    )
-    for name in columns:
-        amount = int(sums[name][0] or 0)
-        if amount > most:
-            raise ValueError(f"{amount} {what} in {table}.{name} at once, allowed are {most}")
 
 
 def _read(objects: ObjectStore, manifest: Manifest, name: str) -> bytes:
