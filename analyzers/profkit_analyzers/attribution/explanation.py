@@ -1,6 +1,6 @@
-"""Why each second of one profile went where it did: the rulings of attribution.py with their evidence.
+"""Why each second of one profile went where it did: the rulings of rulings.py with their evidence.
 
-What decides is attribution.py alone, for the ranking as for this; here is only looked up what it went by.
+What decides is rulings.py alone, for the ranking as for this; here is only looked up what it went by.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ The place is the innermost application function, "" if there is none.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -85,34 +85,18 @@ def attribute(
 
     If `stacks` are given, the seconds of each node and state are added to them by what they are blamed on.
     """
-    # Few rulings are on many samples: summed by object first, a third of the time that hashing each blame takes.
-    rulings: dict[int, Ruling] = {}
-    spent: dict[int, float] = {}
-    on_path: dict[int, float] | None = {} if profile.branches else None
+    seconds: dict[Blame, float] = {}
+    critical: dict[Blame, float] = {} if profile.branches else seconds
     path = critical_branches(profile)
     for sample, ruling, share in Blamer(profile, table).rulings():
-        key = id(ruling)
-        if key in spent:
-            spent[key] += share
-        else:
-            spent[key] = share
-            rulings[key] = ruling
-        if on_path is not None:
-            on_path[key] = on_path.get(key, 0.0) + (share if sample.branch in path else 0.0)
+        blame = ruling.blame
+        seconds[blame] = seconds.get(blame, 0.0) + share
+        if critical is not seconds:
+            critical[blame] = critical.get(blame, 0.0) + (share if sample.branch in path else 0.0)
         if stacks is not None:
-            place = sample.node, sample.state, ruling.blame
+            place = sample.node, sample.state, blame
             stacks[place] = stacks.get(place, 0.0) + share
-    seconds = _by_blame(spent, rulings)
-    critical = seconds if on_path is None else _by_blame(on_path, rulings)
     return Attribution(seconds, critical, profile.sampling.unobserved)
-
-
-def _by_blame(spent: Mapping[int, float], rulings: Mapping[int, Ruling]) -> dict[Blame, float]:
-    found: dict[Blame, float] = {}
-    for key, seconds in spent.items():
-        blame = rulings[key].blame
-        found[blame] = found.get(blame, 0.0) + seconds
-    return found
 
 
 def _stretch(profile: Profile) -> float:
@@ -174,11 +158,8 @@ class Blamer:
                         yield sample, shared, share
                 else:
                     children = self._children.during(sample, start, end)
-                    yield (
-                        sample,
-                        self._by_children(node, children) if children else self._by_frames(node),
-                        wall,
-                    )
+                    ruling = self._by_children(node, children) if children else self._by_frames(node)
+                    yield sample, ruling, wall
             else:
                 yield sample, self._runtime(sample), wall
             start = end
@@ -187,9 +168,8 @@ class Blamer:
         verdict = self._verdict(node)
         near = verdict.near
         found = Ruling(_made(near.category, near.name, verdict), Rule.LIBRARY, near) if near else None
-        return self._known.near.setdefault(
-            self._numbers[node], found
-        )  # one for all threads, by which it is summed
+        self._known.near[self._numbers[node]] = found
+        return found
 
     def _verdict(self, node: int) -> Verdict:
         return self._verdicts[self._numbers[node]]
@@ -230,7 +210,7 @@ class Blamer:
         key = self._numbers[node], self._profile.category
         found = self._known.plain.get(key)
         if found is None:
-            found = self._known.plain.setdefault(key, self._beyond(node, ()))
+            found = self._known.plain[key] = self._beyond(node, ())
         return found
 
     def _by_children(
